@@ -1,8 +1,8 @@
 import * as z from "zod";
-import type { DiskDescription, Position } from "../replication/position.ts";
-import type { PolicyInMinutes } from "../replication/records/policy.ts";
 import type { AlertRule } from "../replication/alerts/decide-alert.ts";
 import { DISKS_MAX_COUNT } from "../replication/limits.ts";
+import type { DiskDescription, Position } from "../replication/position.ts";
+import type { PolicyInMinutes } from "../replication/records/policy.ts";
 
 /**
  * Shapes that several resources share. The contract describes only the shape of bodies: the domain validates the values

@@ -1,6 +1,6 @@
 import { ContainerSASPermissions } from "@azure/storage-blob";
-import { cacheContainer } from "../replication/names.ts";
 import { CACHE_GRANT_MS, CACHE_GRANTS_MAX_COUNT } from "../replication/limits.ts";
+import { cacheContainer } from "../replication/names.ts";
 import type { CacheAccess, Clock } from "../replication/ports.ts";
 import type { Accounts } from "./accounts.ts";
 import type { BlobAccount } from "./connections.ts";

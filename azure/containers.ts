@@ -1,5 +1,5 @@
-import { streamOfContainer } from "../replication/names.ts";
 import { LIST_PAGE_MAX_COUNT, STORE_LIST_MS, STORE_WRITE_MS } from "../replication/limits.ts";
+import { streamOfContainer } from "../replication/names.ts";
 import type { BlobAccount } from "./connections.ts";
 import { isMissing, reading, unless, writing } from "./errors.ts";
 import { firstItems } from "./listing.ts";

@@ -1,7 +1,7 @@
 import type { BlobItem, PageBlobClient } from "@azure/storage-blob";
 import { type ErrorFacts, LeewardError } from "../replication/errors.ts";
-import { diskBlobName, diskContainer, restoreContainer, restoredBlobName } from "../replication/names.ts";
 import { LIST_PAGE_MAX_COUNT, STORE_READ_MS, STORE_WRITE_MS } from "../replication/limits.ts";
+import { diskBlobName, diskContainer, restoreContainer, restoredBlobName } from "../replication/names.ts";
 import type { CopyState, DiskSnapshot, DiskSnapshots, RestoredDisk, TargetDisk } from "../replication/ports.ts";
 import type { BlobAccount } from "./connections.ts";
 import { isMissing, isTaken, reading, unless, writing } from "./errors.ts";

@@ -1,9 +1,9 @@
 import type { EventGridPublisherClient } from "@azure/eventgrid";
 import { LeewardError } from "../replication/errors.ts";
 import type { LeewardEvent } from "../replication/events/event.ts";
+import type { EventPublisher } from "../replication/events/publisher.ts";
 import { EVENTS_PAUSE_MS, EVENTS_SEND_MS } from "../replication/limits.ts";
 import type { Clock } from "../replication/ports.ts";
-import type { EventPublisher } from "../replication/events/publisher.ts";
 import { defaultCredential } from "./credential.ts";
 import { isCredentialFailure } from "./errors.ts";
 

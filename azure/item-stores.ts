@@ -1,3 +1,4 @@
+import { LIST_PAGE_MAX_COUNT, STORE_READ_MS, STORE_WRITE_MS } from "../replication/limits.ts";
 import {
   MANAGEMENT_CONTAINER_PREFIX,
   cacheContainer,
@@ -8,9 +9,8 @@ import {
   itemOfManagementContainer,
   managementContainer,
 } from "../replication/names.ts";
-import { placedRecords } from "../replication/records/placed-records.ts";
-import { LIST_PAGE_MAX_COUNT, STORE_READ_MS, STORE_WRITE_MS } from "../replication/limits.ts";
 import type { Clock, DiskSnapshots, ItemStores, RecordStore, TargetDisks } from "../replication/ports.ts";
+import { placedRecords } from "../replication/records/placed-records.ts";
 import type { Accounts, ItemAccounts } from "./accounts.ts";
 import { type Circuit, openCircuit, throughCircuit } from "./circuit.ts";
 import type { BlobAccount } from "./connections.ts";

@@ -1,6 +1,5 @@
 import type { BlobClient, ContainerClient } from "@azure/storage-blob";
 import { LeewardError } from "../replication/errors.ts";
-import { cacheContainer, quarantineContainer } from "../replication/names.ts";
 import {
   DELTA_MAX_BYTES,
   LIST_PAGE_MAX_COUNT,
@@ -11,6 +10,7 @@ import {
   QUARANTINE_REASON_MAX_LENGTH,
   STORE_BLOB_WRITE_MS,
 } from "../replication/limits.ts";
+import { cacheContainer, quarantineContainer } from "../replication/names.ts";
 import type { BlobAccount } from "./connections.ts";
 import { isChanged, isMissing, isTaken, unless, writing } from "./errors.ts";
 import { firstItems } from "./listing.ts";

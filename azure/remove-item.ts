@@ -1,4 +1,5 @@
 import { forEachConcurrently } from "../replication/concurrency.ts";
+import { DISK_REQUESTS_IN_FLIGHT, LIST_PAGE_MAX_COUNT } from "../replication/limits.ts";
 import {
   ITEM_RECORD,
   PROGRESS_RECORD,
@@ -10,10 +11,9 @@ import {
   quarantineContainer,
   restoreContainer,
 } from "../replication/names.ts";
-import { DISK_REQUESTS_IN_FLIGHT, LIST_PAGE_MAX_COUNT } from "../replication/limits.ts";
 import type { RecordStore } from "../replication/ports.ts";
-import { placedRecords } from "../replication/records/placed-records.ts";
 import { requireNoLaterLife } from "../replication/records/item-record.ts";
+import { placedRecords } from "../replication/records/placed-records.ts";
 import type { BlobAccount } from "./connections.ts";
 import { listStreams, removeContainer } from "./containers.ts";
 import { openRecords } from "./records.ts";

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import type { PageBlobClient } from "@azure/storage-blob";
 import { type ErrorFacts, invariant, LeewardError } from "../replication/errors.ts";
-import { diskBlobName, diskContainer } from "../replication/names.ts";
 import { PUT_PAGE_MAX_BYTES, SECTOR_BYTES, STORE_READ_MS, STORE_WRITE_MS } from "../replication/limits.ts";
+import { diskBlobName, diskContainer } from "../replication/names.ts";
 import type { TargetDisk, TargetDiskProperties, TargetDisks } from "../replication/ports.ts";
 import type { BlobAccount } from "./connections.ts";
 import { isChanged, isMissing, isTaken, reading, unless, writing } from "./errors.ts";

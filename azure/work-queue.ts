@@ -1,6 +1,6 @@
 import type { QueueClient, QueueServiceClient } from "@azure/storage-queue";
-import { ALERTS_QUEUE, HINTS_QUEUE, RESTORES_QUEUE } from "../replication/names.ts";
 import { QUEUE_DELAY_MAX_MS, STORE_WRITE_MS } from "../replication/limits.ts";
+import { ALERTS_QUEUE, HINTS_QUEUE, RESTORES_QUEUE } from "../replication/names.ts";
 import type { WorkMessage, WorkQueue } from "../replication/operations/work-queue.ts";
 import { isMissing, writing } from "./errors.ts";
 

@@ -2,11 +2,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { PAGE_WRITES_IN_FLIGHT, PUT_PAGE_MAX_BYTES } from "../replication/limits.ts";
 import type { ItemStores } from "../replication/ports.ts";
 import type { DiskDescription } from "../replication/position.ts";
+import { createRandom } from "../test/memory/random.ts";
 import { timeEachWrite, timeEngine } from "./engine-runs.ts";
 import type { Figure } from "./figure.ts";
 import { median } from "./statistics.ts";
 import { deltasOf, epochsOf, type Content } from "./trace-deltas.ts";
-import { createRandom } from "../test/memory/random.ts";
 import { textContent, type TraceWrite } from "./trace.ts";
 
 const MIB = 1024 * 1024;

@@ -3,10 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { PATIENCE, startBenchCache, startBenchService, type BenchCache, type BenchService } from "./capture-service.ts";
-import { until } from "./until.ts";
 import { atLeast, atMost, type Figure } from "./figure.ts";
 import { missingCaptureTools, runFio, withPeer, type FioJob, type FioResult } from "./fio.ts";
 import { median } from "./statistics.ts";
+import { until } from "./until.ts";
 
 const MIB = 1024 * 1024;
 const GIB = 1024 * MIB;

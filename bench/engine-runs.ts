@@ -1,12 +1,12 @@
 import type { ApplyContext } from "../replication/apply/context.ts";
-import { forEachConcurrently } from "../replication/concurrency.ts";
-import { readProgress } from "../replication/records/progress.ts";
 import { applySlice } from "../replication/apply/run.ts";
+import { forEachConcurrently } from "../replication/concurrency.ts";
 import type { EncodedDelta } from "../replication/delta/delta.ts";
-import { deltaName } from "../replication/names.ts";
 import { protectItem } from "../replication/items/protect.ts";
+import { deltaName } from "../replication/names.ts";
 import type { ItemStores } from "../replication/ports.ts";
 import { samePosition, type DiskDescription } from "../replication/position.ts";
+import { readProgress } from "../replication/records/progress.ts";
 import { type Content, NONCE } from "./trace-deltas.ts";
 import type { TraceWrite } from "./trace.ts";
 

@@ -5,10 +5,10 @@ import { type Client, createClient } from "../api/client.ts";
 import { startCloud, type Cloud } from "../local/supervisor/cloud.ts";
 import { FREE_PORTS } from "../local/supervisor/ports.ts";
 import { listOf, textOf } from "../replication/resources/json.ts";
+import { createRandom } from "../test/memory/random.ts";
 import { atMost, type Figure } from "./figure.ts";
 import { machineId, makeSourceMachines, managementOf, writeAsGuest } from "./source-machines.ts";
 import { median } from "./statistics.ts";
-import { createRandom } from "../test/memory/random.ts";
 import { until } from "./until.ts";
 
 const TARGET_GROUP = "shop-asr";

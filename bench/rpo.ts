@@ -11,15 +11,15 @@ import { FREE_PORTS } from "../local/supervisor/ports.ts";
 import { protectVm } from "../local/supervisor/protect-vm.ts";
 import { withConcurrency } from "../replication/concurrency.ts";
 import { itemContainer } from "../replication/names.ts";
+import type { Progress } from "../replication/records/item.ts";
 import { placedRecords } from "../replication/records/placed-records.ts";
 import { readProgress } from "../replication/records/progress.ts";
-import type { Progress } from "../replication/records/item.ts";
+import { createRandom } from "../test/memory/random.ts";
 import { atMost, type Figure } from "./figure.ts";
-import { openWriteTimes, type WriteTimes } from "./write-times.ts";
 import { percentile } from "./statistics.ts";
 import { databaseTrace, textContent, type TraceWrite } from "./trace.ts";
 import { until } from "./until.ts";
-import { createRandom } from "../test/memory/random.ts";
+import { openWriteTimes, type WriteTimes } from "./write-times.ts";
 
 const MIB = 1024 * 1024;
 const ITEM_ID = "bench-vm";

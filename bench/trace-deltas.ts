@@ -1,8 +1,8 @@
-import { encodeDelta } from "../replication/delta/encode.ts";
+import { EPOCH_MAX_DATA_BYTES } from "../mobility/limits.ts";
 import type { EncodedDelta, Extent, ExtentContent } from "../replication/delta/delta.ts";
+import { encodeDelta } from "../replication/delta/encode.ts";
 import { createExtentMap } from "../replication/delta/extents.ts";
 import { spansOf, type Span } from "../replication/delta/spans.ts";
-import { EPOCH_MAX_DATA_BYTES } from "../mobility/limits.ts";
 import { startPosition, type DiskDescription, type Position } from "../replication/position.ts";
 import type { TraceWrite } from "./trace.ts";
 

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { z } from "zod";
 import { LeewardError } from "../replication/errors.ts";
-import { CLI_STATUS_MS } from "./limits.ts";
 import { EXIT_FAILED, EXIT_OK, UsageError, type Command } from "./command.ts";
+import { CLI_STATUS_MS } from "./limits.ts";
 
 const position = z.object({ stream: z.number(), epoch: z.number() });
 const outcome = z.object({ requestId: z.string(), state: z.string(), reason: z.string().optional() });

@@ -6,10 +6,10 @@ import { parseArgs } from "node:util";
 import type { Client } from "../api/client.ts";
 import { LeewardError } from "../replication/errors.ts";
 import { isDiskId } from "../replication/names.ts";
-import { CLI_RESTORE_MS, CLI_RESTORE_POLL_MS } from "./limits.ts";
 import { API_OPTIONS, API_USAGE, findConnection, openApi } from "./api.ts";
 import { EXIT_OK, UsageError, type Command, type Terminal } from "./command.ts";
 import { downloadDisk } from "./download.ts";
+import { CLI_RESTORE_MS, CLI_RESTORE_POLL_MS } from "./limits.ts";
 
 /** Restores a recovery point into separate page blobs and downloads them as fixed VHDs. */
 export const restoreCommand: Command = {

@@ -2,8 +2,8 @@ import * as z from "zod";
 import type { ResourceManagerAddress } from "../azure/arm/transport.ts";
 import type { AccountAddress } from "../azure/connections.ts";
 import type { TopicAddress } from "../azure/events.ts";
-import { isInstallScriptUrl } from "../replication/operations/install-script.ts";
 import { LeewardError } from "../replication/errors.ts";
+import { isInstallScriptUrl } from "../replication/operations/install-script.ts";
 
 /** The app's configuration. */
 export interface Settings {

@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import type { InvocationContext } from "@azure/functions";
 import { requireDescribed } from "../api/check-answer.ts";
 import { onePair } from "../azure/accounts.ts";
 import { openResourceManager } from "../azure/arm/resource-manager.ts";
@@ -9,21 +10,20 @@ import { openItemStores } from "../azure/item-stores.ts";
 import { openRecords } from "../azure/records.ts";
 import { openRestoreAccess } from "../azure/restore-access.ts";
 import { openWorkQueue } from "../azure/work-queue.ts";
-import type { InvocationContext } from "@azure/functions";
-import type { FlowManagement } from "../replication/operations/context.ts";
 import { flowHost } from "../orchestrations/durable.ts";
-import type { FlowHost } from "../replication/operations/request.ts";
-import { CONTROL_CONTAINER } from "../replication/names.ts";
-import { placedRecords } from "../replication/records/placed-records.ts";
 import { type LargeBatches, createLargeBatches } from "../replication/apply/large-batches.ts";
-import { type PointCache, createPointCache } from "../replication/points/point-cache.ts";
-import type { WorkQueue } from "../replication/operations/work-queue.ts";
-import type { CacheAccess, Clock, Ids, ItemStores, RecordStore, RestoreAccess, Timer } from "../replication/ports.ts";
 import type { EventPublisher } from "../replication/events/publisher.ts";
+import { CONTROL_CONTAINER } from "../replication/names.ts";
+import type { FlowManagement } from "../replication/operations/context.ts";
+import type { FlowHost } from "../replication/operations/request.ts";
+import type { WorkQueue } from "../replication/operations/work-queue.ts";
+import { type PointCache, createPointCache } from "../replication/points/point-cache.ts";
+import type { CacheAccess, Clock, Ids, ItemStores, RecordStore, RestoreAccess, Timer } from "../replication/ports.ts";
+import { placedRecords } from "../replication/records/placed-records.ts";
 import { type Tickets, openTickets } from "../replication/service/tickets.ts";
 import { LARGE_BATCHES_AT_ONCE } from "./limits.ts";
-import { type WakeUps, openWakeUps } from "./serving/wake-ups.ts";
 import { type ServiceGates, openServiceGates } from "./serving/request-gate.ts";
+import { type WakeUps, openWakeUps } from "./serving/wake-ups.ts";
 import { type Settings, readSettings } from "./settings.ts";
 
 /** Everything that handlers need from the outside, under the names that the domain's contexts use. */

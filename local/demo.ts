@@ -2,12 +2,12 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { DEMO_STEP_END_MS } from "./limits.ts";
-import { seededRandom } from "./lab/random.ts";
 import { parseDemoOptions } from "./demo/options.ts";
 import { runDemo } from "./demo/run.ts";
 import { openCloud } from "./demo/scene.ts";
 import { createTerminal } from "./demo/terminal.ts";
+import { seededRandom } from "./lab/random.ts";
+import { DEMO_STEP_END_MS } from "./limits.ts";
 import { exitWith } from "./supervisor/exit.ts";
 import { onInterrupt } from "./supervisor/interrupt.ts";
 

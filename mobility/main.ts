@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 import { LeewardError } from "../replication/errors.ts";
-import { parseConfig } from "./system/config.ts";
-import { createLog, errorFacts } from "./system/log.ts";
 import { systemPorts } from "./service/ports.ts";
 import { startMobility, type MobilityService } from "./service/service.ts";
+import { parseConfig } from "./system/config.ts";
+import { createLog, errorFacts } from "./system/log.ts";
 
 /**
  * `node dist/mobility/main.js --config FILE`: the mobility service as a process. With an IPC channel it sends `{ kind:

@@ -6,9 +6,9 @@ import {
   FLOW_SOURCE_PAUSE_MAX_MS,
   FLOW_WORKER_MAX_MS,
 } from "../replication/limits.ts";
+import type { FlowRun } from "../replication/operations/flow-run.ts";
 import { followChanges } from "./ensure.ts";
 import { removal, removeSteps } from "./remove.ts";
-import type { FlowRun } from "../replication/operations/flow-run.ts";
 import { type Flow, FlowFailure, call, inTasks, until, wait } from "./steps.ts";
 
 /**

@@ -1,12 +1,12 @@
-import * as df from "durable-functions";
 import type { FunctionInput, InvocationContext } from "@azure/functions";
-import { ACTIVITIES, type ActivityName } from "./activities/table.ts";
+import * as df from "durable-functions";
 import type { FlowContext } from "../replication/operations/context.ts";
-import { runActivity } from "./activities/run-activity.ts";
-import { runFlow } from "./run-flow.ts";
-import type { ActivityAnswer, ActivityRequest } from "./activity-answer.ts";
 import { FLOW_VERSIONS, type FlowRun, orchestratorOf } from "../replication/operations/flow-run.ts";
 import type { FlowHost } from "../replication/operations/request.ts";
+import { runActivity } from "./activities/run-activity.ts";
+import { ACTIVITIES, type ActivityName } from "./activities/table.ts";
+import type { ActivityAnswer, ActivityRequest } from "./activity-answer.ts";
+import { runFlow } from "./run-flow.ts";
 
 /** The only module that uses Durable Functions. */
 

@@ -1,6 +1,6 @@
 import { FLOW_REGISTRATION_MAX_MS } from "../replication/limits.ts";
-import { ensureSteps, followChanges } from "./ensure.ts";
 import type { FlowRun } from "../replication/operations/flow-run.ts";
+import { ensureSteps, followChanges } from "./ensure.ts";
 import { type Flow, FlowFailure, call, inTasks, until } from "./steps.ts";
 
 /**

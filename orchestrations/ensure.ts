@@ -1,7 +1,7 @@
-import type { StepAnswer } from "./activities/resources.ts";
-import type { WalkAnswer, WalkName, WalkPlace } from "./activities/walk.ts";
 import { FLOW_STAGE_MAX_MS, FLOW_STEP_MAX_BEGINS } from "../replication/limits.ts";
 import type { FlowRun } from "../replication/operations/flow-run.ts";
+import type { StepAnswer } from "./activities/resources.ts";
+import type { WalkAnswer, WalkName, WalkPlace } from "./activities/walk.ts";
 import { type Flow, FlowFailure, call, waitOn } from "./steps.ts";
 
 /** Ensures every resource of a walk: one stage after another, the changes within a stage in parallel. */

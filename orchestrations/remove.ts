@@ -1,6 +1,6 @@
+import type { FlowRun } from "../replication/operations/flow-run.ts";
 import type { LedgerSide, RemovalScope } from "../replication/resources/ledger.ts";
 import { type FollowedChange, followChanges } from "./ensure.ts";
-import type { FlowRun } from "../replication/operations/flow-run.ts";
 import { type CallBounds, type Flow, call } from "./steps.ts";
 
 /** Removes what the ledger has in this scope, on one side or both: dependents go first. */

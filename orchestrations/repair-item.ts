@@ -1,14 +1,14 @@
 import { LeewardError } from "../replication/errors.ts";
 import { protectByPolicy } from "../replication/items/policy-records.ts";
 import { type ManagedItem, findManaged } from "../replication/jobs/managed-item.ts";
+import { PROGRESS_RECORD } from "../replication/names.ts";
 import type { FlowContext } from "../replication/operations/context.ts";
 import { FLOW_VERSION, type FlowRun } from "../replication/operations/flow-run.ts";
 import { requireRepairable } from "../replication/operations/request.ts";
 import { unlessDamaged } from "../replication/records/damaged.ts";
-import type { RepairRequest } from "../replication/records/item.ts";
 import { findItem, itemRecord } from "../replication/records/item-record.ts";
+import type { RepairRequest } from "../replication/records/item.ts";
 import { operationIdOf } from "../replication/service/operations.ts";
-import { PROGRESS_RECORD } from "../replication/names.ts";
 import { noteRemade, requestRepair } from "../replication/service/repair.ts";
 import { protectedDisks } from "./activities/item-disks.ts";
 import { requireLedger } from "./activities/ledger-repair.ts";

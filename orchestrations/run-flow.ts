@@ -1,17 +1,17 @@
 import { asLeewardError } from "../replication/errors.ts";
-import type { FlowError } from "./activity-answer.ts";
-import { FLOW_TAKEOVER_MAX_MS } from "../replication/limits.ts";
 import type { FailoverRequest, RunningFlow } from "../replication/jobs/managed-item.ts";
+import { FLOW_TAKEOVER_MAX_MS } from "../replication/limits.ts";
+import { FLOW_VERSION, type FlowRun, type FlowVersion } from "../replication/operations/flow-run.ts";
 import type { Flow as FlowName } from "../replication/states/states.ts";
 import type { JobEnd } from "./activities/job.ts";
+import type { FlowError } from "./activity-answer.ts";
 import { commitFailover } from "./commit-failover.ts";
 import { disableProtection } from "./disable-protection.ts";
-import { disableProtection as disableProtection2 } from "./version-2/disable-protection.ts";
-import { unplannedFailover as unplannedFailover3 } from "./version-3/unplanned-failover.ts";
 import { enableProtection } from "./enable-protection.ts";
-import { FLOW_VERSION, type FlowRun, type FlowVersion } from "../replication/operations/flow-run.ts";
 import { type Flow, FlowFailure, Superseded, call, until } from "./steps.ts";
 import { unplannedFailover } from "./unplanned-failover.ts";
+import { disableProtection as disableProtection2 } from "./version-2/disable-protection.ts";
+import { unplannedFailover as unplannedFailover3 } from "./version-3/unplanned-failover.ts";
 
 type Opened = Pick<RunningFlow, "endsJobId" | "failover">;
 

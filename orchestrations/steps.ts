@@ -6,10 +6,10 @@ import {
   FLOW_PAUSE_MAX_MS,
   FLOW_PAUSE_MS,
 } from "../replication/limits.ts";
+import type { FlowRun } from "../replication/operations/flow-run.ts";
 import type { TaskTurn } from "./activities/job.ts";
 import type { Activities, ActivityName } from "./activities/table.ts";
 import type { ActivityAnswer, ActivityRequest, FlowError } from "./activity-answer.ts";
-import type { FlowRun } from "../replication/operations/flow-run.ts";
 
 /**
  * A flow as plain data in, descriptions of work out: a driver does the work and returns the result (a test by hand,

@@ -1,14 +1,14 @@
+import type { FailoverRequest } from "../replication/jobs/managed-item.ts";
 import {
   FLOW_MACHINE_MAX_MS,
   FLOW_SOURCE_MAX_MS,
   FLOW_SOURCE_PAUSE_MAX_MS,
   LATEST_WAIT_MS,
 } from "../replication/limits.ts";
-import type { FailoverRequest } from "../replication/jobs/managed-item.ts";
+import type { FlowRun } from "../replication/operations/flow-run.ts";
 import { bestEffort } from "./best-effort.ts";
 import { ensureSteps, followChanges } from "./ensure.ts";
 import { removeSteps } from "./remove.ts";
-import type { FlowRun } from "../replication/operations/flow-run.ts";
 import { type Flow, call, inTasks, until } from "./steps.ts";
 
 /**

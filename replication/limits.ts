@@ -197,7 +197,7 @@ export const PRUNE_MAX_POINTS = 64;
  * often.
  */
 export const PRUNE_MAX_SNAPSHOTS = 512;
-/** Holders of one point: restores, and later failovers and test failovers. */
+/** Holders of one point: restores, also those of failovers. Test failovers are not built yet. */
 export const PINS_MAX_COUNT = 64;
 
 // --- Sweep (replication/sweep/sweep.ts) ---

@@ -1,6 +1,6 @@
 import { type ErrorCode, LeewardError } from "../../replication/errors.ts";
-import type { Failed } from "../../replication/resources/resource-manager.ts";
 import { partOf, textOf } from "../../replication/resources/json.ts";
+import type { Failed } from "../../replication/resources/resource-manager.ts";
 
 /** Azure's refusal or failure: `{ error: { code, message } }`, in answers and in the states of operations. */
 export interface AzureFault {

@@ -1,6 +1,6 @@
 import { LeewardError } from "../../replication/errors.ts";
-import type { ResourceAction } from "../../replication/resources/resource-manager.ts";
 import { isObject, textOf } from "../../replication/resources/json.ts";
+import type { ResourceAction } from "../../replication/resources/resource-manager.ts";
 
 /** A change that Azure has accepted, and where to poll it. */
 export interface Operation {

@@ -1,7 +1,7 @@
 import { LeewardError } from "../../replication/errors.ts";
 import type { Clock } from "../../replication/ports.ts";
-import type { PollResult, ResourceJson } from "../../replication/resources/resource-manager.ts";
 import { isObject, textOf } from "../../replication/resources/json.ts";
+import type { PollResult, ResourceJson } from "../../replication/resources/resource-manager.ts";
 import { knownType } from "./api-versions.ts";
 import { errorOf, failed, faultOf } from "./failures.ts";
 import { ENDS, formatOperation, type Operation } from "./operation-text.ts";

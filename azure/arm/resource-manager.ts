@@ -1,12 +1,12 @@
 import { LeewardError } from "../../replication/errors.ts";
 import { AZURE_BUSY_MS, AZURE_LIST_MAX_PAGES, AZURE_NIC_RESERVED_MS } from "../../replication/limits.ts";
 import type { Clock } from "../../replication/ports.ts";
-import type { Begun, Change, ResourceJson, ResourceManager } from "../../replication/resources/resource-manager.ts";
 import { isObject, listOf, textOf } from "../../replication/resources/json.ts";
+import type { Begun, Change, ResourceJson, ResourceManager } from "../../replication/resources/resource-manager.ts";
 import { knownType } from "./api-versions.ts";
 import { errorOf, failed, faultOf, isHeld, isMissing, isNicReserved } from "./failures.ts";
-import { endOf, isBeingChanged, pollOperation, type PollParts } from "./poll.ts";
 import { ENDS, formatOperation, type Operation, parseOperation } from "./operation-text.ts";
+import { endOf, isBeingChanged, pollOperation, type PollParts } from "./poll.ts";
 import {
   type Answer,
   type ResourceManagerAddress,

@@ -9,8 +9,8 @@ import {
 import { LeewardError } from "../../replication/errors.ts";
 import { AZURE_BUSY_MS, AZURE_REQUEST_MS, AZURE_RETRY_AFTER_MAX_MS } from "../../replication/limits.ts";
 import type { ResourceJson } from "../../replication/resources/resource-manager.ts";
-import { isCredentialFailure } from "../errors.ts";
 import { defaultCredential } from "../credential.ts";
+import { isCredentialFailure } from "../errors.ts";
 
 /** The endpoint of Azure Resource Manager, and the app's credential for it. */
 export interface ResourceManagerAddress {

@@ -1,8 +1,8 @@
 import type { InvocationContext, StorageQueueFunctionOptions } from "@azure/functions";
 import type { ApplyEvent } from "../../replication/apply/context.ts";
 import { type ApplyOutcome, applySlice } from "../../replication/apply/run.ts";
-import { HINTS_QUEUE } from "../../replication/names.ts";
 import { CLAIM_MS, SLICE_MS } from "../../replication/limits.ts";
+import { HINTS_QUEUE } from "../../replication/names.ts";
 import { type Hint, hintsOf } from "../serving/hint-message.ts";
 import { logLine } from "../serving/log.ts";
 import type { Application, ApplicationSource } from "../wiring.ts";

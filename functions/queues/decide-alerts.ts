@@ -1,8 +1,8 @@
 import type { InvocationContext, StorageQueueFunctionOptions } from "@azure/functions";
-import { alertFailovers } from "../../replication/operations/alert-failovers.ts";
 import { flowClient } from "../../orchestrations/durable.ts";
 import { type FailoverStarter, handleAlert } from "../../replication/alerts/handle-alert.ts";
 import { ALERTS_QUEUE } from "../../replication/names.ts";
+import { alertFailovers } from "../../replication/operations/alert-failovers.ts";
 import { alertMessage } from "../serving/alert-message.ts";
 import { parseMessage } from "../serving/hint-message.ts";
 import { logLine } from "../serving/log.ts";

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { LeewardError } from "../../replication/errors.ts";
-import { isItemId, itemOfCacheContainer } from "../../replication/names.ts";
 import { HINTS_PER_MESSAGE_MAX_COUNT } from "../../replication/limits.ts";
+import { isItemId, itemOfCacheContainer } from "../../replication/names.ts";
 
 /** What a message says about one item. */
 export interface Hint {

@@ -4,14 +4,14 @@ import type { GivenAnswer } from "../../api/check-answer.ts";
 import { type BodyOf, type Operation, type ParamsOf, type ReplyOf, paramNames } from "../../api/operation.ts";
 import { STATUS_OF_CODE } from "../../api/refusal.ts";
 import { LeewardError } from "../../replication/errors.ts";
-import { isItemId } from "../../replication/names.ts";
-import { describeError, logLine } from "./log.ts";
 import {
   BODY_FAULTS_MAX_COUNT,
   BODY_FAULT_MAX_LENGTH,
   ERROR_TEXT_MAX_LENGTH,
   HTTP_BODY_MAX_BYTES,
 } from "../../replication/limits.ts";
+import { isItemId } from "../../replication/names.ts";
+import { describeError, logLine } from "./log.ts";
 
 /** What a handler answers; bodies are JSON. */
 interface Reply {

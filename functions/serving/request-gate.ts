@@ -1,4 +1,5 @@
 import { LeewardError } from "../../replication/errors.ts";
+import type { Clock } from "../../replication/ports.ts";
 import {
   HEARTBEATS_AT_ONCE,
   HEARTBEATS_BURST,
@@ -10,7 +11,6 @@ import {
   SETTLES_OF_SERVICE_AT_ONCE,
   SETTLES_REFILL_MS,
 } from "../limits.ts";
-import type { Clock } from "../../replication/ports.ts";
 
 /**
  * Admits as many requests as one process can answer and one caller may send. In memory: each process of the app has its

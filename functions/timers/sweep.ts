@@ -1,15 +1,15 @@
 import type { InvocationContext, TimerFunctionOptions } from "@azure/functions";
+import { flowClient } from "../../orchestrations/durable.ts";
+import { resumeAlert } from "../../replication/alerts/handle-alert.ts";
 import { hasCode } from "../../replication/errors.ts";
 import { announceItem } from "../../replication/events/announce.ts";
-import { flowClient } from "../../orchestrations/durable.ts";
+import { SWEEP_ALL_MS } from "../../replication/limits.ts";
 import { alertFailovers } from "../../replication/operations/alert-failovers.ts";
 import { retryLeftover } from "../../replication/operations/leftovers.ts";
-import { resumeAlert } from "../../replication/alerts/handle-alert.ts";
 import { reconcileFlow } from "../../replication/operations/request.ts";
 import { sweepItem } from "../../replication/sweep/sweep.ts";
-import { SWEEP_ALL_MS } from "../../replication/limits.ts";
-import { describeError, logLine } from "../serving/log.ts";
 import { walkItems } from "../serving/item-walk.ts";
+import { describeError, logLine } from "../serving/log.ts";
 import type { Application, ApplicationSource } from "../wiring.ts";
 
 /**

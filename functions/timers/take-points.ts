@@ -1,8 +1,8 @@
 import type { TimerFunctionOptions } from "@azure/functions";
+import { pointDue, pointReason } from "../../replication/points/point-due.ts";
+import { findItem } from "../../replication/records/item-record.ts";
 import { readProgress } from "../../replication/records/progress.ts";
 import { readHeartbeat } from "../../replication/service/heartbeat.ts";
-import { findItem } from "../../replication/records/item-record.ts";
-import { pointDue, pointReason } from "../../replication/points/point-due.ts";
 import { walkItems } from "../serving/item-walk.ts";
 import { logLine } from "../serving/log.ts";
 import type { Application, ApplicationSource } from "../wiring.ts";

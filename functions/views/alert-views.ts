@@ -1,10 +1,10 @@
 import type { alertRecord, alertRule } from "../../api/alert-rules.ts";
 import type { Told } from "../../api/operation.ts";
-import { ALERT_COOL_DOWN_MS } from "../../replication/limits.ts";
 import type { AlertRecord } from "../../replication/alerts/alert-record.ts";
 import { ALERT_REASONS, type AlertRule } from "../../replication/alerts/decide-alert.ts";
 import { alertOperationId } from "../../replication/alerts/handle-alert.ts";
 import { jobIdOf } from "../../replication/jobs/job.ts";
+import { ALERT_COOL_DOWN_MS } from "../../replication/limits.ts";
 import { jobName } from "./job-views.ts";
 import { timeView } from "./time-view.ts";
 

@@ -1,8 +1,8 @@
 import type { job as shownJob } from "../../api/jobs.ts";
 import type { Told } from "../../api/operation.ts";
 import { LeewardError } from "../../replication/errors.ts";
-import { isItemId } from "../../replication/names.ts";
 import { type JobRecord, stateDescription } from "../../replication/jobs/job.ts";
+import { isItemId } from "../../replication/names.ts";
 import { optionalTimeView, timeView } from "./time-view.ts";
 
 /** A job as the API shows it, in Site Recovery's terms. Its name includes the item, so that one read finds it. */

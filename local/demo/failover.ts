@@ -2,9 +2,9 @@ import { BlobServiceClient } from "@azure/storage-blob";
 import { LeewardError } from "../../replication/errors.ts";
 import { TARGET_ACCOUNT } from "../supervisor/cloud.ts";
 import { healthAlert } from "./alert.ts";
+import type { DemoContext } from "./context.ts";
 import type { Job, SentRule } from "./flows-api.ts";
 import { proveRestored, type RestoredDisk } from "./proof.ts";
-import type { DemoContext } from "./context.ts";
 import {
   enableBody,
   ITEM_ID,

@@ -1,5 +1,5 @@
-import type { StorageOperation } from "@leeward/azure-local/storage/operation";
 import type { LocalStorage } from "@leeward/azure-local/storage";
+import type { StorageOperation } from "@leeward/azure-local/storage/operation";
 import { CACHE_ACCOUNT, TARGET_ACCOUNT } from "../supervisor/cloud.ts";
 
 /**

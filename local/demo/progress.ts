@@ -1,8 +1,8 @@
 import { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { BlobServiceClient } from "@azure/storage-blob";
-import { z } from "zod";
 import type { LocalStorage } from "@leeward/azure-local/storage";
+import { z } from "zod";
 import { TARGET_ACCOUNT } from "../supervisor/cloud.ts";
 
 /**

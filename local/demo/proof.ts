@@ -3,14 +3,14 @@ import { open, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { LeewardError } from "../../replication/errors.ts";
-import { DEMO_STAGE_MS } from "../limits.ts";
 import { checkExt4 } from "../lab/ext4.ts";
 import { provePrefix, type Finding, type OracleDisk, type Verdict } from "../lab/oracle.ts";
 import type { Random } from "../lab/random.ts";
 import type { VmDisk } from "../lab/vm.ts";
 import { prefixBounds, type LogRecord } from "../lab/write-log.ts";
-import { cliProgram } from "../supervisor/programs.ts";
+import { DEMO_STAGE_MS } from "../limits.ts";
 import type { RecoveryPoint } from "../supervisor/operator-api.ts";
+import { cliProgram } from "../supervisor/programs.ts";
 
 /** Guest and service read the same clock, which counts whole milliseconds. */
 const CLOCK_TOLERANCE_MS = 2;

@@ -1,13 +1,14 @@
 import { join } from "node:path";
 import { LeewardError } from "../../replication/errors.ts";
-import { DEMO_STAGE_MS } from "../limits.ts";
 import type { Guest } from "../lab/guest.ts";
 import type { Random } from "../lab/random.ts";
+import { DEMO_STAGE_MS } from "../limits.ts";
+import type { Cloud } from "../supervisor/cloud.ts";
 import type { RecoveryPoint } from "../supervisor/operator-api.ts";
-import { killIdle, killInsideBatch, waitForApplied } from "./faults.ts";
-import { invocationsByFunction, showKinds, showPoints, showStretch, type Stretch } from "./figures.ts";
 import type { DemoContext } from "./context.ts";
 import { enableAndDisable, failOver } from "./failover.ts";
+import { killIdle, killInsideBatch, waitForApplied } from "./faults.ts";
+import { invocationsByFunction, showKinds, showPoints, showStretch, type Stretch } from "./figures.ts";
 import { downloaded, flipOneBit, proveRestored, restorePoint } from "./proof.ts";
 import {
   attachTo,
@@ -20,9 +21,8 @@ import {
   type Scene,
   type Writers,
 } from "./scene.ts";
-import { until } from "./until.ts";
 import { mebibytes, progressBar, secondsText } from "./terminal.ts";
-import type { Cloud } from "../supervisor/cloud.ts";
+import { until } from "./until.ts";
 
 /** Undisturbed writing, for the figures. */
 const STEADY_MS = 10_000;

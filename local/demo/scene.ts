@@ -1,12 +1,12 @@
 import { copyFile, truncate } from "node:fs/promises";
 import { join } from "node:path";
 import { LeewardError } from "../../replication/errors.ts";
-import { makeExt4, missingExt4Tools } from "../lab/ext4.ts";
 import { startExt4Writer, type Ext4Writer } from "../lab/ext4-writer.ts";
+import { makeExt4, missingExt4Tools } from "../lab/ext4.ts";
 import type { Guest } from "../lab/guest.ts";
-import type { Random } from "../lab/random.ts";
 import { copyContent, makeImage } from "../lab/images.ts";
 import { makeMachine } from "../lab/machine.ts";
+import type { Random } from "../lab/random.ts";
 import { attachGuest, type VmDisk } from "../lab/vm.ts";
 import { startWriter, type Writer } from "../lab/writer.ts";
 import { startCloud, type Cloud } from "../supervisor/cloud.ts";

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { START_ATTACH_PAUSE_MS, START_GUEST_STOP_MS } from "../limits.ts";
 import type { Guest } from "../lab/guest.ts";
 import type { NbdAddress } from "../lab/nbd-client.ts";
 import { attachGuest } from "../lab/vm.ts";
 import { startWriter } from "../lab/writer.ts";
+import { START_ATTACH_PAUSE_MS, START_GUEST_STOP_MS } from "../limits.ts";
 
 export interface AttachedGuestOptions {
   readonly address: NbdAddress;

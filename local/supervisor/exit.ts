@@ -1,5 +1,5 @@
-import { LeewardError } from "../../replication/errors.ts";
 import { LocalError } from "@leeward/azure-local/errors";
+import { LeewardError } from "../../replication/errors.ts";
 import { EXIT_INTERRUPTED, Interrupted } from "./interrupt.ts";
 
 /** The exit code of a command that failed for a reason that its user can fix. */

@@ -1,6 +1,6 @@
 import { join } from "node:path";
-import { LeewardError } from "../../replication/errors.ts";
 import type { LocalStorage } from "@leeward/azure-local/storage";
+import { LeewardError } from "../../replication/errors.ts";
 import { startChild, type Child } from "./child.ts";
 import { keepChild, type KeptChild } from "./kept-child.ts";
 import { freePort } from "./ports.ts";

@@ -1,6 +1,6 @@
+import type { ScriptCommand } from "@leeward/azure-local/resource-manager/machines";
 import { z } from "zod";
 import { LeewardError } from "../../replication/errors.ts";
-import type { ScriptCommand } from "@leeward/azure-local/resource-manager/machines";
 
 /** Settings of a machine's mobility service; see docs/local-machines.md. */
 export type MobilitySettings = z.infer<typeof SETTINGS>;

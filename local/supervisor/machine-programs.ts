@@ -1,6 +1,6 @@
 import { join, relative } from "node:path";
-import { hasCode, LeewardError } from "../../replication/errors.ts";
 import type { MachinePrograms, ProgramPlace } from "@leeward/azure-local/resource-manager/machines";
+import { hasCode, LeewardError } from "../../replication/errors.ts";
 import { readInstallCommand, type MobilitySettings } from "./install-command.ts";
 import type { MobilityOptions, MobilityService } from "./mobility-service.ts";
 

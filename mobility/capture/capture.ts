@@ -1,22 +1,22 @@
-import type { Clock } from "../system/clock.ts";
 import type { Position } from "../../replication/position.ts";
 import type { CaptureMode } from "../disks/activity.ts";
 import type { DirtyMap } from "../disks/dirty-map.ts";
 import type { Image } from "../disks/image.ts";
 import type { OpenedDisk } from "../disks/open-disks.ts";
 import { createRangeLock, type RangeLock } from "../disks/range-lock.ts";
-import { createVolume, type Churn } from "./volume.ts";
-import { openRecorder, type Recorder } from "./recorder.ts";
 import type { SealThread } from "../epochs/seal-thread.ts";
 import { startSealer, type Sealer } from "../epochs/sealer.ts";
 import type { SpooledDelta } from "../epochs/spool.ts";
-import { openWriteLog, type WriteLog } from "./write-log.ts";
-import type { Files } from "../system/files.ts";
 import { openJournal, type Journal } from "../journal/journal.ts";
 import type { NbdDisk } from "../nbd/connection.ts";
-import type { OpenedState } from "./open-state.ts";
+import type { Clock } from "../system/clock.ts";
+import type { Files } from "../system/files.ts";
 import type { Pace } from "../system/pace.ts";
+import type { OpenedState } from "./open-state.ts";
+import { openRecorder, type Recorder } from "./recorder.ts";
 import { startSeeding, type Seeding } from "./seeding.ts";
+import { createVolume, type Churn } from "./volume.ts";
+import { openWriteLog, type WriteLog } from "./write-log.ts";
 
 /**
  * Everything between a request of the guest and a sealed delta: volumes, journal, dirty map, epochs, seeding. Needs no

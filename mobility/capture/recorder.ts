@@ -1,17 +1,17 @@
 import { LeewardError, hasCode, invariant } from "../../replication/errors.ts";
-import { RESUME_LOOK_MS, SPOOL_LOW_SHARE, SPOOL_MIN_BYTES } from "../limits.ts";
 import type { Position } from "../../replication/position.ts";
-import { backOffMs } from "../system/back-off.ts";
-import { pause, type Clock } from "../system/clock.ts";
 import type { Activity, CaptureMode, TrackingReason } from "../disks/activity.ts";
 import type { DirtyMap } from "../disks/dirty-map.ts";
 import type { Image } from "../disks/image.ts";
-import type { Files } from "../system/files.ts";
+import type { ClosedSegment, Sealer } from "../epochs/sealer.ts";
+import { isOfStream, type ResynchronizationReason, type StateFile } from "../epochs/state.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { JournalRecord } from "../journal/record.ts";
 import { readSegmentBytes, walkSegment } from "../journal/segment.ts";
-import type { ClosedSegment, Sealer } from "../epochs/sealer.ts";
-import { isOfStream, type ResynchronizationReason, type StateFile } from "../epochs/state.ts";
+import { RESUME_LOOK_MS, SPOOL_LOW_SHARE, SPOOL_MIN_BYTES } from "../limits.ts";
+import { backOffMs } from "../system/back-off.ts";
+import { pause, type Clock } from "../system/clock.ts";
+import type { Files } from "../system/files.ts";
 import { LADDER, type LadderAction, type LadderEvent, type Rung, judgeRoom } from "./ladder.ts";
 import type { WriteLog } from "./write-log.ts";
 

@@ -1,10 +1,10 @@
 import { join } from "node:path";
 import { LeewardError } from "../../replication/errors.ts";
-import { JOURNAL_RECORD_MAX_BYTES } from "../limits.ts";
 import type { Image } from "../disks/image.ts";
-import type { Files } from "../system/files.ts";
 import { seedAfter, type SeedProgress } from "../journal/seed-progress.ts";
 import { readSegment, segmentName, segmentNumber, type IntactRecord, type SegmentContent } from "../journal/segment.ts";
+import { JOURNAL_RECORD_MAX_BYTES } from "../limits.ts";
+import type { Files } from "../system/files.ts";
 
 export interface RecoverOptions {
   readonly files: Files;

@@ -1,5 +1,6 @@
-import { backOffMs } from "../system/back-off.ts";
-import { pause, type Clock } from "../system/clock.ts";
+import type { DirtyMap } from "../disks/dirty-map.ts";
+import type { Image } from "../disks/image.ts";
+import type { RangeLock } from "../disks/range-lock.ts";
 import {
   DIRTY_GRAIN_BYTES,
   SEED_CHUNK_BYTES,
@@ -8,12 +9,11 @@ import {
   SPOOL_LOW_SHARE,
   ZERO_RUN_MIN_BYTES,
 } from "../limits.ts";
-import type { DirtyMap } from "../disks/dirty-map.ts";
-import type { Image } from "../disks/image.ts";
-import type { RangeLock } from "../disks/range-lock.ts";
+import { backOffMs } from "../system/back-off.ts";
+import { pause, type Clock } from "../system/clock.ts";
+import type { Pace } from "../system/pace.ts";
 import type { Recorder } from "./recorder.ts";
 import type { WriteLog } from "./write-log.ts";
-import type { Pace } from "../system/pace.ts";
 
 /** Passes that copy what the dirty map names into the write log: initial replication, and every resynchronization. */
 export interface Seeding {

@@ -1,13 +1,13 @@
 import { LeewardError } from "../../replication/errors.ts";
 import { SECTOR_BYTES } from "../../replication/limits.ts";
-import { JOURNAL_RECORD_MAX_BYTES } from "../limits.ts";
 import type { DiskDescription } from "../../replication/position.ts";
+import type { Image } from "../disks/image.ts";
+import type { RangeLock } from "../disks/range-lock.ts";
+import { JOURNAL_RECORD_MAX_BYTES } from "../limits.ts";
+import type { NbdDisk } from "../nbd/connection.ts";
 import type { Clock } from "../system/clock.ts";
 import type { RangeRecord, Recorder } from "./recorder.ts";
 import { writeZeros } from "./recover.ts";
-import type { NbdDisk } from "../nbd/connection.ts";
-import type { Image } from "../disks/image.ts";
-import type { RangeLock } from "../disks/range-lock.ts";
 
 export interface VolumeOptions {
   readonly disk: DiskDescription;

@@ -1,11 +1,11 @@
 import { LeewardError } from "../../replication/errors.ts";
 import { EPOCH_MAX_EXTENTS } from "../../replication/limits.ts";
-import { EPOCH_MAX_DATA_BYTES, JOURNAL_CLOSED_SEGMENTS_MAX } from "../limits.ts";
-import type { Clock } from "../system/clock.ts";
-import type { Journal } from "../journal/journal.ts";
-import { RECORD_HEADER_BYTES, type JournalRecord } from "../journal/record.ts";
 import { createEpochIndex } from "../epochs/epoch-index.ts";
 import type { Sealer } from "../epochs/sealer.ts";
+import type { Journal } from "../journal/journal.ts";
+import { RECORD_HEADER_BYTES, type JournalRecord } from "../journal/record.ts";
+import { EPOCH_MAX_DATA_BYTES, JOURNAL_CLOSED_SEGMENTS_MAX } from "../limits.ts";
+import type { Clock } from "../system/clock.ts";
 
 /**
  * The one ordered log of all disks of the VM, cut into epochs by age, size, extents and request. It may be cut between

@@ -1,5 +1,5 @@
-import { THAW_MAX_MS, THAW_TRIES } from "../limits.ts";
 import type { ConsistencyOutcome } from "../../replication/service/protocol.ts";
+import { THAW_MAX_MS, THAW_TRIES } from "../limits.ts";
 import type { Clock } from "../system/clock.ts";
 import { replaceFile, replaceFileDurably } from "../system/durable-file.ts";
 import { isMissing, type Files } from "../system/files.ts";

@@ -1,8 +1,8 @@
 import type { ErrorCode } from "../../replication/errors.ts";
-import type { OpenStream } from "../../replication/records/item.ts";
-import type { HeartbeatAnswer, RegisterAnswer, SettleAnswer } from "../../replication/service/protocol.ts";
 import { SESSION_LEASE_MS } from "../../replication/limits.ts";
 import type { Position } from "../../replication/position.ts";
+import type { OpenStream } from "../../replication/records/item.ts";
+import type { HeartbeatAnswer, RegisterAnswer, SettleAnswer } from "../../replication/service/protocol.ts";
 
 /** The control plane's answer to a registration; undefined when it has another shape. */
 export function registerAnswer(value: unknown): RegisterAnswer | undefined {

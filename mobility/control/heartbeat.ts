@@ -1,6 +1,6 @@
 import { hasCode, LeewardError } from "../../replication/errors.ts";
-import type { HeartbeatAnswer, HeartbeatRequest } from "../../replication/service/protocol.ts";
 import { HEARTBEAT_MIN_MS } from "../../replication/limits.ts";
+import type { HeartbeatAnswer, HeartbeatRequest } from "../../replication/service/protocol.ts";
 import { HEARTBEAT_MAX_MS } from "../limits.ts";
 import { backOffMs } from "../system/back-off.ts";
 import { pause, type Clock } from "../system/clock.ts";

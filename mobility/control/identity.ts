@@ -1,8 +1,8 @@
 import { hasCode, type LeewardError } from "../../replication/errors.ts";
-import type { HeartbeatAnswer } from "../../replication/service/protocol.ts";
 import { HEARTBEAT_MIN_MS } from "../../replication/limits.ts";
-import { REFUSED_ASK_MS, SESSION_ASK_MS } from "../limits.ts";
 import type { Position } from "../../replication/position.ts";
+import type { HeartbeatAnswer } from "../../replication/service/protocol.ts";
+import { REFUSED_ASK_MS, SESSION_ASK_MS } from "../limits.ts";
 import type { Uploader } from "../upload/uploader.ts";
 import type { ItemTokens } from "./item-tokens.ts";
 

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { dirname } from "node:path";
+import { TICKET_DIGITS } from "../../replication/limits.ts";
 import { replaceFileDurably, syncFolder } from "../system/durable-file.ts";
 import { isMissing, type Files } from "../system/files.ts";
-import { TICKET_DIGITS } from "../../replication/limits.ts";
 
 /**
  * The token with which this service speaks for its item and, during an exchange, its successor. Both are files that

@@ -1,6 +1,6 @@
 import { hasCode, LeewardError } from "../../replication/errors.ts";
-import { REGISTER_ATTEMPTS } from "../limits.ts";
 import { samePosition, startPosition, type DiskDescription, type Position } from "../../replication/position.ts";
+import { REGISTER_ATTEMPTS } from "../limits.ts";
 import { backOffMs } from "../system/back-off.ts";
 import { pause, type Clock } from "../system/clock.ts";
 import type { CacheAccount } from "./cache-account.ts";

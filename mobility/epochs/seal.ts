@@ -3,15 +3,15 @@ import type { DeltaHeader, ExtentContent } from "../../replication/delta/delta.t
 import { writeDelta } from "../../replication/delta/encode.ts";
 import { spansOf, type Span } from "../../replication/delta/spans.ts";
 import { splitZeros } from "../../replication/delta/zeros.ts";
-import { EPOCH_MAX_DATA_BYTES, JOURNAL_RECORD_MAX_BYTES, SEAL_COLLECT_BYTES, ZERO_RUN_MIN_BYTES } from "../limits.ts";
 import type { DiskDescription, Position } from "../../replication/position.ts";
+import type { RecordHeader } from "../journal/record.ts";
+import { seedAfter, type SeedProgress } from "../journal/seed-progress.ts";
+import { readSegmentBytes, walkSegment } from "../journal/segment.ts";
+import { EPOCH_MAX_DATA_BYTES, JOURNAL_RECORD_MAX_BYTES, SEAL_COLLECT_BYTES, ZERO_RUN_MIN_BYTES } from "../limits.ts";
 import { writeFileDurably } from "../system/durable-file.ts";
 import type { Files } from "../system/files.ts";
-import type { RecordHeader } from "../journal/record.ts";
-import { readSegmentBytes, walkSegment } from "../journal/segment.ts";
-import { seedAfter, type SeedProgress } from "../journal/seed-progress.ts";
-import { type ReusedCompressor, createReusedCompressor } from "./reused-compressor.ts";
 import { createEpochIndex, type EpochIndex } from "./epoch-index.ts";
+import { type ReusedCompressor, createReusedCompressor } from "./reused-compressor.ts";
 import { spoolName } from "./spool.ts";
 
 /** A closed segment and the place of its delta in the stream. Plain data: it is sent to the worker thread. */

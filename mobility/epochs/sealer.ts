@@ -1,13 +1,13 @@
 import { join } from "node:path";
+import type { Journal } from "../journal/journal.ts";
 import { SEAL_FULL_TRIES } from "../limits.ts";
 import { backOffMs } from "../system/back-off.ts";
 import { pause, type Clock } from "../system/clock.ts";
 import type { Files } from "../system/files.ts";
 import { isFull } from "../system/full-disk.ts";
-import type { Journal } from "../journal/journal.ts";
-import { removeSpoolFilesBehind, spoolName, type SpooledDelta } from "./spool.ts";
-import type { SealedEpoch } from "./seal.ts";
 import type { SealThread } from "./seal-thread.ts";
+import type { SealedEpoch } from "./seal.ts";
+import { removeSpoolFilesBehind, spoolName, type SpooledDelta } from "./spool.ts";
 import type { StateFile } from "./state.ts";
 
 /** Turns closed segments into sealed deltas, one at a time. */

@@ -1,12 +1,12 @@
 import { dirname, join } from "node:path";
 import { LeewardError } from "../../replication/errors.ts";
-import { decodeRecord, encodeRecord } from "../../replication/records/envelope.ts";
-import { STATE_RESERVE_BYTES } from "../limits.ts";
 import { samePosition, type DiskDescription, type Position } from "../../replication/position.ts";
+import { decodeRecord, encodeRecord } from "../../replication/records/envelope.ts";
 import type { TrackingReason } from "../disks/activity.ts";
+import type { SeedProgress } from "../journal/seed-progress.ts";
+import { STATE_RESERVE_BYTES } from "../limits.ts";
 import { replaceFileDurably, replaceFileDurablyLater, writeAll } from "../system/durable-file.ts";
 import { isMissing, type Files } from "../system/files.ts";
-import type { SeedProgress } from "../journal/seed-progress.ts";
 
 /** `state.json`: what the service knows for sure after any crash. Anything later is in the journal's segments. */
 export interface ServiceState {

@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
-import { systemClock, type Clock } from "../system/clock.ts";
 import { runScript } from "../consistency/script.ts";
 import { bootId } from "../control/machine.ts";
 import { startSealThread, type SealThread } from "../epochs/seal-thread.ts";
+import { systemClock, type Clock } from "../system/clock.ts";
 import type { Files } from "../system/files.ts";
 import type { Log } from "../system/log.ts";
 import { nodeFiles } from "../system/node-files.ts";

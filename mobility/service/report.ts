@@ -1,7 +1,7 @@
 import { LeewardError } from "../../replication/errors.ts";
+import { samePosition, startPosition } from "../../replication/position.ts";
 import type { OpenStream } from "../../replication/records/item.ts";
 import type { HeartbeatAnswer, HeartbeatRequest } from "../../replication/service/protocol.ts";
-import { samePosition, startPosition } from "../../replication/position.ts";
 import type { Heartbeat } from "../control/heartbeat.ts";
 import { isOfStream } from "../epochs/state.ts";
 import type { Parts } from "./service-parts.ts";

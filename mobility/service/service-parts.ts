@@ -1,7 +1,7 @@
 import { LeewardError } from "../../replication/errors.ts";
 import type { Position } from "../../replication/position.ts";
 import { openCapture, type Capture } from "../capture/capture.ts";
-import type { MobilityConfig } from "../system/config.ts";
+import { stateFolder, type OpenedState } from "../capture/open-state.ts";
 import { startAppPoints, type AppPoints } from "../consistency/app-points.ts";
 import { openCacheAccount, type CacheAccount } from "../control/cache-account.ts";
 import { createControlClient, type ControlClient } from "../control/control-client.ts";
@@ -13,16 +13,16 @@ import { registerService } from "../control/registration.ts";
 import { openSession } from "../control/session-file.ts";
 import { openDisks, type OpenedDisk } from "../disks/open-disks.ts";
 import { releaseReserve, uploadedTo, type StateFile } from "../epochs/state.ts";
+import type { MobilityConfig } from "../system/config.ts";
 import { makeFolderDurably } from "../system/durable-file.ts";
 import { lockFolder } from "../system/folder-lock.ts";
-import { createLag, type Lag } from "./lag.ts";
 import { errorFacts, type Log } from "../system/log.ts";
-import { stateFolder, type OpenedState } from "../capture/open-state.ts";
 import { createPace } from "../system/pace.ts";
+import { startUploader, type Uploader } from "../upload/uploader.ts";
+import { createLag, type Lag } from "./lag.ts";
 import type { MobilityPorts } from "./ports.ts";
 import { createSourceClock, type SourceClock } from "./source-clock.ts";
 import type { MobilityStatus } from "./status.ts";
-import { startUploader, type Uploader } from "../upload/uploader.ts";
 
 /** Shared by every part of one running service. */
 export interface Base {

@@ -1,11 +1,11 @@
 import type { Position } from "../../replication/position.ts";
 import type { ConsistencyOutcome } from "../../replication/service/protocol.ts";
-import type { Clock } from "../system/clock.ts";
-import type { IdentityState } from "../control/identity.ts";
 import type { Churn } from "../capture/volume.ts";
+import type { IdentityState } from "../control/identity.ts";
+import { STATUS_INTERVAL_MS } from "../limits.ts";
+import type { Clock } from "../system/clock.ts";
 import { replaceFile } from "../system/durable-file.ts";
 import type { Files } from "../system/files.ts";
-import { STATUS_INTERVAL_MS } from "../limits.ts";
 
 /**
  * The service's status for people and scripts on the machine: `status.json` in the state folder, written every second,

@@ -1,7 +1,7 @@
 import { isAbsolute } from "node:path";
 import { LeewardError } from "../../replication/errors.ts";
-import { isDiskId, isItemId } from "../../replication/names.ts";
 import { DISKS_MAX_COUNT, EPOCH_MAX_AGE_MS, HEARTBEAT_MS } from "../../replication/limits.ts";
+import { isDiskId, isItemId } from "../../replication/names.ts";
 import {
   FREEZE_LIMIT_MS,
   FREEZE_MAX_MS,

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { dirname } from "node:path";
-import type { Files } from "./files.ts";
 import { FILE_GATHER_BYTES } from "../limits.ts";
+import type { Files } from "./files.ts";
 
 /**
  * Replaces a file as a whole and makes it durable: temporary file, fsync, rename, fsync of the folder. After any crash

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
-import { deltaName } from "../../replication/names.ts";
 import { UPLOADS_IN_FLIGHT } from "../../replication/limits.ts";
-import { FILE_PIECE_BYTES, UPLOAD_TIMEOUT_MS } from "../limits.ts";
+import { deltaName } from "../../replication/names.ts";
 import type { SpooledDelta } from "../epochs/spool.ts";
+import { FILE_PIECE_BYTES, UPLOAD_TIMEOUT_MS } from "../limits.ts";
 import type { Files } from "../system/files.ts";
 import type { Pace } from "../system/pace.ts";
 import type { HttpAnswer, HttpRequest, Transport } from "../system/transport.ts";

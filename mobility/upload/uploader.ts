@@ -1,15 +1,15 @@
 import { LeewardError } from "../../replication/errors.ts";
 import { UPLOADS_IN_FLIGHT } from "../../replication/limits.ts";
-import type { SettleAnswer, SettleRequest } from "../../replication/service/protocol.ts";
 import type { Position } from "../../replication/position.ts";
+import type { SettleAnswer, SettleRequest } from "../../replication/service/protocol.ts";
+import { removeSpoolFile, type SpooledDelta } from "../epochs/spool.ts";
 import { backOffMs } from "../system/back-off.ts";
 import { pause, within, type Clock } from "../system/clock.ts";
-import { removeSpoolFile, type SpooledDelta } from "../epochs/spool.ts";
 import type { Files } from "../system/files.ts";
 import type { Pace } from "../system/pace.ts";
-import { putDelta } from "./put-blob.ts";
-import { openKeptDeltas, type KeptDeltas } from "./kept.ts";
 import type { Transport } from "../system/transport.ts";
+import { openKeptDeltas, type KeptDeltas } from "./kept.ts";
+import { putDelta } from "./put-blob.ts";
 
 /**
  * Uploads sealed deltas to the cache. A spool file is removed only when the cache certainly has its delta (rule 4), and

@@ -1,11 +1,11 @@
-import { forgetEntry, handOver, restoreOfEntry } from "../../replication/resources/ledger.ts";
-import { changeLedger } from "../../replication/resources/ledger-record.ts";
-import { findProgress } from "../../replication/service/heartbeat.ts";
-import { findReadableItem } from "../../replication/records/item-record.ts";
-import { removeAllPoints } from "../../replication/sweep/remove-all-points.ts";
-import { removeRestore } from "../../replication/restore/remove.ts";
-import type { FlowRun } from "../../replication/operations/flow-run.ts";
 import type { FlowContext } from "../../replication/operations/context.ts";
+import type { FlowRun } from "../../replication/operations/flow-run.ts";
+import { findReadableItem } from "../../replication/records/item-record.ts";
+import { changeLedger } from "../../replication/resources/ledger-record.ts";
+import { forgetEntry, handOver, restoreOfEntry } from "../../replication/resources/ledger.ts";
+import { removeRestore } from "../../replication/restore/remove.ts";
+import { findProgress } from "../../replication/service/heartbeat.ts";
+import { removeAllPoints } from "../../replication/sweep/remove-all-points.ts";
 import { endStream, lookWorker } from "./workers.ts";
 
 /**

@@ -1,5 +1,5 @@
-import { INSTALL_SCRIPT } from "../../replication/operations/install-script.ts";
 import { INSTALL_SETTINGS_LINE_LENGTH } from "../../replication/limits.ts";
+import { INSTALL_SCRIPT } from "../../replication/operations/install-script.ts";
 import type { ResourceJson } from "../../replication/resources/resource-manager.ts";
 
 /**

@@ -1,4 +1,5 @@
 import { LeewardError } from "../../replication/errors.ts";
+import { changeJob, findJob } from "../../replication/jobs/job-record.ts";
 import {
   type JobRecord,
   beginJob,
@@ -11,15 +12,14 @@ import {
   startTask,
   succeedJob,
 } from "../../replication/jobs/job.ts";
-import { changeJob, findJob } from "../../replication/jobs/job-record.ts";
 import type { RunningFlow } from "../../replication/jobs/managed-item.ts";
-import { nothing, unlessDamaged } from "../../replication/records/damaged.ts";
-import type { FlowError } from "../activity-answer.ts";
-import type { FlowRun } from "../../replication/operations/flow-run.ts";
 import { type FlowContext, managedOf } from "../../replication/operations/context.ts";
-import { requireLedger } from "./ledger-repair.ts";
+import type { FlowRun } from "../../replication/operations/flow-run.ts";
 import { errorOf, mendJob, reportOutcome } from "../../replication/operations/job-outcome.ts";
 import { publishJob, publishState } from "../../replication/operations/publish.ts";
+import { nothing, unlessDamaged } from "../../replication/records/damaged.ts";
+import type { FlowError } from "../activity-answer.ts";
+import { requireLedger } from "./ledger-repair.ts";
 
 /**
  * Reads the request of the flow and publishes its start. Errors: `record-corrupt` for a damaged ledger: nothing is

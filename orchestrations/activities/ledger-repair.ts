@@ -1,3 +1,9 @@
+import { mapConcurrently, present } from "../../replication/concurrency.ts";
+import { AZURE_READS_AT_ONCE } from "../../replication/limits.ts";
+import { type FlowContext, managedOf, managementOf } from "../../replication/operations/context.ts";
+import type { FlowRun } from "../../replication/operations/flow-run.ts";
+import type { TargetPlan } from "../../replication/planning/plan.ts";
+import { changeLedger, hasLedger } from "../../replication/resources/ledger-record.ts";
 import {
   type Ledger,
   type LedgerEntry,
@@ -6,15 +12,9 @@ import {
   intend,
   markCreated,
 } from "../../replication/resources/ledger.ts";
-import { changeLedger, hasLedger } from "../../replication/resources/ledger-record.ts";
-import { mapConcurrently, present } from "../../replication/concurrency.ts";
-import { AZURE_READS_AT_ONCE } from "../../replication/limits.ts";
-import type { TargetPlan } from "../../replication/planning/plan.ts";
 import type { ResourceJson } from "../../replication/resources/resource-manager.ts";
 import { itemOf } from "../../replication/resources/tags.ts";
 import { protectionWalk } from "../../replication/resources/walk.ts";
-import type { FlowRun } from "../../replication/operations/flow-run.ts";
-import { type FlowContext, managedOf, managementOf } from "../../replication/operations/context.ts";
 import { extensionId } from "./extension.ts";
 
 type Candidate = Pick<LedgerEntry, "id" | "kind" | "role">;

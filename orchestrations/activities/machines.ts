@@ -1,8 +1,8 @@
 import { readManaged } from "../../replication/jobs/managed-item.ts";
+import { type FlowContext, managementOf } from "../../replication/operations/context.ts";
+import type { FlowRun } from "../../replication/operations/flow-run.ts";
 import { listOf, textOf } from "../../replication/resources/json.ts";
 import type { ResourceManager } from "../../replication/resources/resource-manager.ts";
-import type { FlowRun } from "../../replication/operations/flow-run.ts";
-import { type FlowContext, managementOf } from "../../replication/operations/context.ts";
 import { type StepAnswer, answerOfChange, planOf, stepAnswer } from "./resources.ts";
 
 /** Begins to shut the source down; done if it is off or gone. */

@@ -1,8 +1,8 @@
 import { hasCode } from "../../replication/errors.ts";
+import { type FlowContext, managedOf, managementOf } from "../../replication/operations/context.ts";
+import type { FlowRun } from "../../replication/operations/flow-run.ts";
 import { addMapping } from "../../replication/planning/mapping-records.ts";
 import { readInventory } from "../../replication/resources/read-inventory.ts";
-import type { FlowRun } from "../../replication/operations/flow-run.ts";
-import { type FlowContext, managedOf, managementOf } from "../../replication/operations/context.ts";
 import { planOf } from "./resources.ts";
 
 /**

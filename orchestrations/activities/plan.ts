@@ -1,18 +1,18 @@
 import { LeewardError } from "../../replication/errors.ts";
-import { allItems } from "../../replication/records/all-items.ts";
-import { type ManagedItem, changeManaged, findManaged, readManaged } from "../../replication/jobs/managed-item.ts";
-import { PLAN_REFUSALS, type PlanRefusal, type TargetPlan } from "../../replication/planning/plan.ts";
-import { planTarget } from "../../replication/planning/plan-target.ts";
-import { noteError } from "../../replication/jobs/job.ts";
 import { changeJob } from "../../replication/jobs/job-record.ts";
-import { nothing, unlessDamaged } from "../../replication/records/damaged.ts";
-import type { PlanOptions } from "../../replication/planning/options.ts";
+import { noteError } from "../../replication/jobs/job.ts";
+import { type ManagedItem, changeManaged, findManaged, readManaged } from "../../replication/jobs/managed-item.ts";
+import { type FlowContext, managementOf } from "../../replication/operations/context.ts";
+import type { FlowRun } from "../../replication/operations/flow-run.ts";
 import { type NamedMapping, listMappings } from "../../replication/planning/mapping-records.ts";
+import type { PlanOptions } from "../../replication/planning/options.ts";
+import { planTarget } from "../../replication/planning/plan-target.ts";
+import { PLAN_REFUSALS, type PlanRefusal, type TargetPlan } from "../../replication/planning/plan.ts";
+import { allItems } from "../../replication/records/all-items.ts";
+import { nothing, unlessDamaged } from "../../replication/records/damaged.ts";
 import { readInventory } from "../../replication/resources/read-inventory.ts";
 import { readTargetFacts } from "../../replication/resources/read-target-facts.ts";
 import type { KnownFacts } from "../../replication/resources/target-facts.ts";
-import type { FlowRun } from "../../replication/operations/flow-run.ts";
-import { type FlowContext, managementOf } from "../../replication/operations/context.ts";
 import { requireInstallable } from "./installable.ts";
 
 /**

@@ -1,15 +1,15 @@
-import { compact, isEmpty, leftovers, markLeft, markSeen } from "../../replication/resources/ledger.ts";
-import { changeLedger, readLedger } from "../../replication/resources/ledger-record.ts";
-import { unreachedLeft } from "../../replication/resources/leftover.ts";
 import { LeewardError } from "../../replication/errors.ts";
-import { requireSameLife } from "../../replication/records/streams.ts";
-import { changeItem, findReadableItem } from "../../replication/records/item-record.ts";
-import { noteLeftover } from "../../replication/jobs/job.ts";
 import { changeJob } from "../../replication/jobs/job-record.ts";
-import { parsePath } from "../../replication/resources/ids.ts";
-import type { FlowError } from "../activity-answer.ts";
-import type { FlowRun } from "../../replication/operations/flow-run.ts";
+import { noteLeftover } from "../../replication/jobs/job.ts";
 import { type FlowContext, managementOf } from "../../replication/operations/context.ts";
+import type { FlowRun } from "../../replication/operations/flow-run.ts";
+import { changeItem, findReadableItem } from "../../replication/records/item-record.ts";
+import { requireSameLife } from "../../replication/records/streams.ts";
+import { parsePath } from "../../replication/resources/ids.ts";
+import { changeLedger, readLedger } from "../../replication/resources/ledger-record.ts";
+import { compact, isEmpty, leftovers, markLeft, markSeen } from "../../replication/resources/ledger.ts";
+import { unreachedLeft } from "../../replication/resources/leftover.ts";
+import type { FlowError } from "../activity-answer.ts";
 import { lastStreamOfRun } from "./last-stream.ts";
 
 /**

@@ -1,3 +1,13 @@
+import { changeJob } from "../../replication/jobs/job-record.ts";
+import { type JobLeftover, noteLeftover } from "../../replication/jobs/job.ts";
+import { AZURE_BUSY_MS } from "../../replication/limits.ts";
+import { type FlowContext, managedOf, managementOf } from "../../replication/operations/context.ts";
+import type { FlowRun } from "../../replication/operations/flow-run.ts";
+import { forgetNetwork } from "../../replication/planning/mapping-records.ts";
+import { nothing, unlessDamaged } from "../../replication/records/damaged.ts";
+import { lastStreamOf } from "../../replication/records/streams.ts";
+import { judgeInUse } from "../../replication/resources/azure-lag.ts";
+import { changeLedger, readLedger, readOtherLedgers } from "../../replication/resources/ledger-record.ts";
 import {
   type Ledger,
   type LedgerEntry,
@@ -13,19 +23,9 @@ import {
   planRemoval,
   restoreOfEntry,
 } from "../../replication/resources/ledger.ts";
-import { judgeInUse } from "../../replication/resources/azure-lag.ts";
-import { changeLedger, readLedger, readOtherLedgers } from "../../replication/resources/ledger-record.ts";
 import { holderLeft, inUseLeft, subnetsAdded, unreadLeft, widenedLeft } from "../../replication/resources/leftover.ts";
-import { type JobLeftover, noteLeftover } from "../../replication/jobs/job.ts";
-import { changeJob } from "../../replication/jobs/job-record.ts";
-import { AZURE_BUSY_MS } from "../../replication/limits.ts";
 import type { Begun } from "../../replication/resources/resource-manager.ts";
-import { nothing, unlessDamaged } from "../../replication/records/damaged.ts";
-import { forgetNetwork } from "../../replication/planning/mapping-records.ts";
-import { lastStreamOf } from "../../replication/records/streams.ts";
 import { removeRestore } from "../../replication/restore/remove.ts";
-import type { FlowRun } from "../../replication/operations/flow-run.ts";
-import { type FlowContext, managedOf, managementOf } from "../../replication/operations/context.ts";
 import { type StepAnswer, stepAnswer } from "./resources.ts";
 
 /**

@@ -1,11 +1,11 @@
 import { LeewardError } from "../../replication/errors.ts";
 import { AZURE_BUSY_MS } from "../../replication/limits.ts";
+import { type FlowContext, azureError, managedOf } from "../../replication/operations/context.ts";
+import type { FlowRun } from "../../replication/operations/flow-run.ts";
 import type { TargetPlan } from "../../replication/planning/plan.ts";
 import { isNotShownYet } from "../../replication/resources/azure-lag.ts";
 import { readLedger } from "../../replication/resources/ledger-record.ts";
 import type { Begun, ResourceJson } from "../../replication/resources/resource-manager.ts";
-import type { FlowRun } from "../../replication/operations/flow-run.ts";
-import { type FlowContext, azureError, managedOf } from "../../replication/operations/context.ts";
 
 /** The state of a change after one request. A `delayMs` of 0: Azure named no delay. */
 export type StepAnswer =

@@ -1,27 +1,27 @@
+import { LeewardError } from "../../replication/errors.ts";
+import { changeJob } from "../../replication/jobs/job-record.ts";
+import { choosePointOf } from "../../replication/jobs/job.ts";
+import { readManaged } from "../../replication/jobs/managed-item.ts";
+import type { FlowContext } from "../../replication/operations/context.ts";
+import type { FlowRun } from "../../replication/operations/flow-run.ts";
+import type { TargetPlan } from "../../replication/planning/plan.ts";
+import { readCatalog } from "../../replication/points/catalog.ts";
 import {
   type ApplyProgress,
   type LatestTarget,
   choosePoint,
   latestTarget,
 } from "../../replication/points/choose-point.ts";
-import { isBoundary } from "../../replication/records/progress.ts";
-import { forgetEntry, intend, restoredEntryId } from "../../replication/resources/ledger.ts";
-import { changeLedger } from "../../replication/resources/ledger-record.ts";
-import { LeewardError } from "../../replication/errors.ts";
-import { findProgress, readHeartbeat } from "../../replication/service/heartbeat.ts";
-import { choosePointOf } from "../../replication/jobs/job.ts";
-import { changeJob } from "../../replication/jobs/job-record.ts";
-import { readManaged } from "../../replication/jobs/managed-item.ts";
-import { readCatalog } from "../../replication/points/catalog.ts";
 import { wantPoint } from "../../replication/points/point-wanted.ts";
-import type { TargetPlan } from "../../replication/planning/plan.ts";
+import { isBoundary } from "../../replication/records/progress.ts";
+import { changeLedger } from "../../replication/resources/ledger-record.ts";
+import { forgetEntry, intend, restoredEntryId } from "../../replication/resources/ledger.ts";
 import { type Walk, failoverWalk } from "../../replication/resources/walk.ts";
 import { findRestore, readRestore, restoreIdOf, restoredDisk } from "../../replication/restore/record.ts";
 import { removeRestore } from "../../replication/restore/remove.ts";
 import { restoreSlice } from "../../replication/restore/slice.ts";
 import { startRestore } from "../../replication/restore/start.ts";
-import type { FlowRun } from "../../replication/operations/flow-run.ts";
-import type { FlowContext } from "../../replication/operations/context.ts";
+import { findProgress, readHeartbeat } from "../../replication/service/heartbeat.ts";
 import { itemDisks } from "./item-disks.ts";
 
 /**

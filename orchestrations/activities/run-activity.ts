@@ -1,9 +1,9 @@
 import { type LeewardError, asLeewardError } from "../../replication/errors.ts";
-import { isRoleNotHeardYet } from "../../replication/resources/azure-lag.ts";
 import { findManaged } from "../../replication/jobs/managed-item.ts";
+import type { FlowContext } from "../../replication/operations/context.ts";
+import { isRoleNotHeardYet } from "../../replication/resources/azure-lag.ts";
 import type { ActivityAnswer, ActivityRequest, FlowError } from "../activity-answer.ts";
 import { type ActivityName, ACTIVITIES } from "./table.ts";
-import type { FlowContext } from "../../replication/operations/context.ts";
 
 /** Activities that run even when another job has taken over. */
 const ALWAYS: ReadonlySet<ActivityName> = new Set(["closeJob"]);

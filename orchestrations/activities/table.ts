@@ -4,7 +4,6 @@ import { beginMachine, beginShutDown, lookChange } from "./machines.ts";
 import { beginInstall, lookInstall, lookMobility, protect } from "./mobility.ts";
 import { rememberNetwork } from "./networks.ts";
 import { planItem } from "./plan.ts";
-import { beginRemove, lookRemove, planRemovals } from "./removal.ts";
 import {
   forgetItem,
   leaveAtSource,
@@ -13,6 +12,7 @@ import {
   removeTargetData,
   silenceSource,
 } from "./removal-data.ts";
+import { beginRemove, lookRemove, planRemovals } from "./removal.ts";
 import { beginRestore, fixLatest, lookPoint, lookRestore, removeRestored } from "./restore.ts";
 import { advanceWalk } from "./walk.ts";
 import { endReplication, lookWorkers } from "./workers.ts";

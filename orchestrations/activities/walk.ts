@@ -1,14 +1,14 @@
 import { forEachConcurrently, mapConcurrently } from "../../replication/concurrency.ts";
-import { intend, markCreated, noteAnswered, noteSent } from "../../replication/resources/ledger.ts";
-import { isYoungIn } from "../../replication/resources/azure-lag.ts";
-import { changeLedger, readLedger, readOtherLedgers } from "../../replication/resources/ledger-record.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import { AZURE_BUSY_MS, FLOW_STEPS_AT_ONCE } from "../../replication/limits.ts";
-import type { Begun, ResourceManager } from "../../replication/resources/resource-manager.ts";
-import { type StepJudgement, judgeStep } from "../../replication/resources/judge-step.ts";
-import { type ResourceStep, type Walk, protectionWalk } from "../../replication/resources/walk.ts";
-import type { FlowRun } from "../../replication/operations/flow-run.ts";
 import { type FlowContext, managementOf } from "../../replication/operations/context.ts";
+import type { FlowRun } from "../../replication/operations/flow-run.ts";
+import { isYoungIn } from "../../replication/resources/azure-lag.ts";
+import { type StepJudgement, judgeStep } from "../../replication/resources/judge-step.ts";
+import { changeLedger, readLedger, readOtherLedgers } from "../../replication/resources/ledger-record.ts";
+import { intend, markCreated, noteAnswered, noteSent } from "../../replication/resources/ledger.ts";
+import type { Begun, ResourceManager } from "../../replication/resources/resource-manager.ts";
+import { type ResourceStep, type Walk, protectionWalk } from "../../replication/resources/walk.ts";
 import { type StepAnswer, answerOfChange, planOf } from "./resources.ts";
 import { restoredWalk } from "./restore.ts";
 

@@ -1,12 +1,12 @@
-import { isHeld } from "../../replication/records/progress.ts";
-import { findProgress } from "../../replication/service/heartbeat.ts";
-import { findReadableItem } from "../../replication/records/item-record.ts";
-import { closeStream } from "../../replication/records/streams.ts";
 import { CLAIM_MS, STORE_BLOB_WRITE_MS } from "../../replication/limits.ts";
-import type { ItemStores } from "../../replication/ports.ts";
-import type { FlowRun } from "../../replication/operations/flow-run.ts";
-import { lastStreamOfRun } from "./last-stream.ts";
 import type { FlowContext } from "../../replication/operations/context.ts";
+import type { FlowRun } from "../../replication/operations/flow-run.ts";
+import type { ItemStores } from "../../replication/ports.ts";
+import { findReadableItem } from "../../replication/records/item-record.ts";
+import { isHeld } from "../../replication/records/progress.ts";
+import { closeStream } from "../../replication/records/streams.ts";
+import { findProgress } from "../../replication/service/heartbeat.ts";
+import { lastStreamOfRun } from "./last-stream.ts";
 
 /**
  * Stops workers from claiming the disks. An item that never began to replicate has none, and a damaged record stops

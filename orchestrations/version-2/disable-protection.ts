@@ -1,6 +1,6 @@
 import { CLAIM_MS } from "../../replication/limits.ts";
-import { removeSteps } from "../remove.ts";
 import type { FlowRun } from "../../replication/operations/flow-run.ts";
+import { removeSteps } from "../remove.ts";
 import { type Flow, call, inTasks, wait } from "../steps.ts";
 
 /**

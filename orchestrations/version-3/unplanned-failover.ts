@@ -1,13 +1,13 @@
+import type { FailoverRequest } from "../../replication/jobs/managed-item.ts";
 import {
   FLOW_MACHINE_MAX_MS,
   FLOW_SOURCE_MAX_MS,
   FLOW_SOURCE_PAUSE_MAX_MS,
   LATEST_WAIT_MS,
 } from "../../replication/limits.ts";
-import type { FailoverRequest } from "../../replication/jobs/managed-item.ts";
+import type { FlowRun } from "../../replication/operations/flow-run.ts";
 import { ensureSteps, followChanges } from "../ensure.ts";
 import { removeSteps } from "../remove.ts";
-import type { FlowRun } from "../../replication/operations/flow-run.ts";
 import { type Flow, FlowFailure, call, inTasks, until } from "../steps.ts";
 
 /** The flow before version 4, for runs that began under it: its steps never change. */

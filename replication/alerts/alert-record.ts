@@ -1,10 +1,10 @@
-import { requireField } from "../records/request-rules.ts";
-import { ALERT_RECORD } from "../names.ts";
-import { type FailoverRequest, readManaged } from "../jobs/managed-item.ts";
-import { type RecordAt, recordAt } from "../records/record.ts";
-import { ALERT_COOL_DOWN_MAX_MS, ALERT_TARGETS_MAX_COUNT, RESOURCE_ID_MAX_LENGTH } from "../limits.ts";
 import { LeewardError } from "../errors.ts";
+import { type FailoverRequest, readManaged } from "../jobs/managed-item.ts";
+import { ALERT_COOL_DOWN_MAX_MS, ALERT_TARGETS_MAX_COUNT, RESOURCE_ID_MAX_LENGTH } from "../limits.ts";
+import { ALERT_RECORD } from "../names.ts";
 import type { Clock, ItemStores } from "../ports.ts";
+import { type RecordAt, recordAt } from "../records/record.ts";
+import { requireField } from "../records/request-rules.ts";
 import { type AlertHistory, type AlertRule, NO_ALERTS } from "./decide-alert.ts";
 
 /** An item's rule, its decisions, and the failover that still has to be started. */

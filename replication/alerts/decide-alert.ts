@@ -1,5 +1,5 @@
-import type { PointRequest } from "../points/choose-point.ts";
 import { ALERT_COOL_DOWN_MS, ALERT_HISTORY_MAX_COUNT, ALERT_MAX_AGE_MS, CLOCK_SKEW_WARNING_MS } from "../limits.ts";
+import type { PointRequest } from "../points/choose-point.ts";
 
 /**
  * The fields of an alert that the decision needs, as in Azure Monitor's common alert schema. The parser checks the

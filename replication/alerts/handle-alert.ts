@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 import { mapConcurrently, present } from "../concurrency.ts";
 import { hasCode } from "../errors.ts";
-import { allItems } from "../records/all-items.ts";
-import type { ItemContext } from "../points/context.ts";
 import { ALERT_MAX_AGE_MS, POINT_READS_IN_FLIGHT } from "../limits.ts";
+import type { ItemContext } from "../points/context.ts";
+import { allItems } from "../records/all-items.ts";
 import { type AlertFailover, type AlertRecord, changeAlertRecord, findAlertRecord } from "./alert-record.ts";
 import {
   ALERT_REASONS,

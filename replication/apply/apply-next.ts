@@ -1,9 +1,9 @@
 import { type LeewardError, invariant } from "../errors.ts";
 import { applyBatch } from "./apply.ts";
-import { takeDuePoint } from "./take-point.ts";
 import { type Batch, readBatch } from "./batch.ts";
 import type { Claim } from "./claim.ts";
 import { LARGE_BATCH_LOOK_MS } from "./limits.ts";
+import { takeDuePoint } from "./take-point.ts";
 
 export type Applied =
   /** `wasCut`: a large batch could have continued, or this was one. */

@@ -1,13 +1,13 @@
+import { forEachConcurrently } from "../concurrency.ts";
 import { LeewardError, invariant } from "../errors.ts";
 import { SOURCE_CLOCK_AHEAD_MAX_MS } from "../limits.ts";
-import { BATCH_WRITE_MAX_MS, BUSY_MAX_MS } from "./limits.ts";
 import { deltaName } from "../names.ts";
 import { samePosition, type Position } from "../position.ts";
 import type { Batch } from "./batch.ts";
 import { whileBusy } from "./busy.ts";
 import { targetDisks, type Claim, type ProgressChanges } from "./claim.ts";
 import type { HeldDelta } from "./held-frames.ts";
-import { forEachConcurrently } from "../concurrency.ts";
+import { BATCH_WRITE_MAX_MS, BUSY_MAX_MS } from "./limits.ts";
 import { pageWrites } from "./page-bytes.ts";
 import { planPages, type PageOperation } from "./plan.ts";
 

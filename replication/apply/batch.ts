@@ -1,14 +1,14 @@
+import { type Begin, withConcurrency } from "../concurrency.ts";
 import type { DeltaFlags } from "../delta/delta.ts";
 import { LeewardError, hasCode } from "../errors.ts";
 import { DELTA_MAX_BYTES, FRAMES_HELD_MAX_BYTES } from "../limits.ts";
 import type { Position } from "../position.ts";
+import { isBoundary } from "../records/progress.ts";
 import type { Claim } from "./claim.ts";
 import type { HeldDelta } from "./held-frames.ts";
 import { putIntoJournal } from "./journal.ts";
-import { type Begin, withConcurrency } from "../concurrency.ts";
 import { SMALL_FRAMES_HELD_MAX_BYTES } from "./limits.ts";
 import { UNUSABLE, nextDelta } from "./next-delta.ts";
-import { isBoundary } from "../records/progress.ts";
 
 /**
  * At least one delta, checked and in the order of the position chain; all of them are in the journal. A large batch

@@ -1,6 +1,6 @@
 import { hasCode } from "../errors.ts";
-import { BUSY_PAUSE_MAX_MS, BUSY_PAUSE_MS } from "./limits.ts";
 import type { Clock, Timer } from "../ports.ts";
+import { BUSY_PAUSE_MAX_MS, BUSY_PAUSE_MS } from "./limits.ts";
 
 /** A request that the store may be too busy for. */
 export interface BusyRequest<Result> {

@@ -1,12 +1,12 @@
+import { forEachConcurrently } from "../concurrency.ts";
 import { LeewardError, invariant } from "../errors.ts";
-import type { LastPoint, Progress, ProtectedItem, StopReason } from "../records/item.ts";
 import { DISK_REQUESTS_IN_FLIGHT } from "../limits.ts";
 import type { TargetDisk } from "../ports.ts";
+import type { LastPoint, Progress, ProtectedItem, StopReason } from "../records/item.ts";
+import { isHeld, readProgress, replaceProgress, type StoredProgress } from "../records/progress.ts";
 import { whileBusy } from "./busy.ts";
 import type { OpenItem } from "./context.ts";
-import { forEachConcurrently } from "../concurrency.ts";
 import { canGoOn } from "./next-delta.ts";
-import { isHeld, readProgress, replaceProgress, type StoredProgress } from "../records/progress.ts";
 
 /**
  * The right to write the target disks of one item, until a newer generation is raised. It ends with its first unknown

@@ -1,5 +1,4 @@
 import { invariant } from "../errors.ts";
-import type { ProtectedItem, StopReason } from "../records/item.ts";
 import {
   BATCH_MAX_BYTES,
   BATCH_MAX_DELTAS,
@@ -11,6 +10,7 @@ import {
 } from "../limits.ts";
 import type { PointReason } from "../points/point-due.ts";
 import type { Clock, ItemStores, RecordStore, Timer } from "../ports.ts";
+import type { ProtectedItem, StopReason } from "../records/item.ts";
 import { type LargeBatches, UNBOUNDED } from "./large-batches.ts";
 import { SMALL_BATCH_MAX_BYTES } from "./limits.ts";
 import { type Pace, createPace } from "./pace.ts";

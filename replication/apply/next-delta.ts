@@ -1,12 +1,12 @@
 import { type LeewardError, hasCode } from "../errors.ts";
-import type { Progress } from "../records/item.ts";
 import { DELTA_MAX_BYTES } from "../limits.ts";
 import { samePosition, type Position } from "../position.ts";
+import type { Progress } from "../records/item.ts";
+import { isBoundary } from "../records/progress.ts";
 import { type DeltaPlace, checkDelta, fork } from "./check-delta.ts";
 import type { OpenItem } from "./context.ts";
 import type { HeldDelta, HoldingRoom } from "./held-frames.ts";
 import { journalledAs } from "./journalled.ts";
-import { isBoundary } from "../records/progress.ts";
 import { fromCache, fromJournal } from "./read-delta.ts";
 
 export type NextDelta =

@@ -1,6 +1,6 @@
 import { findItem } from "../records/item-record.ts";
-import { STREAM_LOOK_MS } from "./limits.ts";
 import type { OpenItem } from "./context.ts";
+import { STREAM_LOOK_MS } from "./limits.ts";
 
 /**
  * Whether `item.json` still announces the stream that the run works on (rule 5): the stream may be closed or replaced

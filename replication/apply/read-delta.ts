@@ -1,6 +1,6 @@
 import { hasCode, type LeewardError } from "../errors.ts";
-import type { Progress } from "../records/item.ts";
 import { deltaName, journalName } from "../names.ts";
+import type { Progress } from "../records/item.ts";
 import type { OpenItem } from "./context.ts";
 
 /**

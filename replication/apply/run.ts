@@ -1,16 +1,16 @@
 import { LeewardError, hasCode } from "../errors.ts";
+import { readPointWanted } from "../points/point-wanted.ts";
 import { findItem } from "../records/item-record.ts";
 import type { Progress, StopReason } from "../records/item.ts";
-import { readPointWanted } from "../points/point-wanted.ts";
-import { takeDuePoint } from "./take-point.ts";
+import { stopReasonOf } from "../records/progress.ts";
 import { applyNext } from "./apply-next.ts";
 import { claimItem, type Claim } from "./claim.ts";
 import { openItem, type ApplyContext, type OpenItem } from "./context.ts";
-import { watchStream } from "./open-stream.ts";
 import { CLAIM_AGAIN_PAUSE_MS } from "./limits.ts";
-import { stopReasonOf } from "../records/progress.ts";
 import { UNUSABLE } from "./next-delta.ts";
+import { watchStream } from "./open-stream.ts";
 import { fromCache } from "./read-delta.ts";
+import { takeDuePoint } from "./take-point.ts";
 
 export type ApplyOutcome =
   /** Nothing left to do, or no such item: the next wake-up or the sweep returns to it. */

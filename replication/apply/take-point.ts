@@ -1,16 +1,16 @@
-import { whileBusy } from "./busy.ts";
-import { targetDisks, type Claim } from "./claim.ts";
 import { mapConcurrently } from "../concurrency.ts";
-import { isStreamOpen } from "./open-stream.ts";
-import { isBoundary } from "../records/progress.ts";
 import { LeewardError, invariant } from "../errors.ts";
-import { readHeartbeat } from "../service/heartbeat.ts";
-import { manifestName } from "../names.ts";
 import { DISK_REQUESTS_IN_FLIGHT } from "../limits.ts";
-import type { TargetDisk } from "../ports.ts";
+import { manifestName } from "../names.ts";
 import { encodePoint, makePointId, type PointManifest } from "../points/manifest.ts";
 import { pointDue, pointReason, type PointDecision } from "../points/point-due.ts";
 import type { PointWanted } from "../points/point-wanted.ts";
+import type { TargetDisk } from "../ports.ts";
+import { isBoundary } from "../records/progress.ts";
+import { readHeartbeat } from "../service/heartbeat.ts";
+import { whileBusy } from "./busy.ts";
+import { targetDisks, type Claim } from "./claim.ts";
+import { isStreamOpen } from "./open-stream.ts";
 
 /**
  * Takes a recovery point if one is due ("marked" covers only a point that the delta applied last is meant for; `wanted`

@@ -9,9 +9,8 @@ import {
 } from "../limits.ts";
 import type { DiskDescription, Position } from "../position.ts";
 import { bytesOfHex, hexText } from "./bytes.ts";
-import type { DeltaHeader, EncodedDelta, Extent, ExtentContent } from "./delta.ts";
 import { type Compressor, freshCompressor } from "./compressor.ts";
-import { createOutput, type Output } from "./output.ts";
+import type { DeltaHeader, EncodedDelta, Extent, ExtentContent } from "./delta.ts";
 import { frameChecksum, storeFrame } from "./frames.ts";
 import {
   CHECKSUM_BYTES,
@@ -35,6 +34,7 @@ import {
   STORAGE_ENTRY_BYTES,
   writeUint64,
 } from "./layout.ts";
+import { createOutput, type Output } from "./output.ts";
 import { extentFault, headerFault, type Fault } from "./rules.ts";
 
 const KIB = 1024;

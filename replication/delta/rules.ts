@@ -1,6 +1,6 @@
 import { LeewardError, type ErrorCode } from "../errors.ts";
-import { isDiskId, isItemId } from "../names.ts";
 import { DISK_MAX_BYTES, DISKS_MAX_COUNT, EPOCH_MAX, SECTOR_BYTES, STREAM_MAX, TIME_MAX_MS } from "../limits.ts";
+import { isDiskId, isItemId } from "../names.ts";
 import type { DiskDescription } from "../position.ts";
 import type { DeltaHeader, Extent } from "./delta.ts";
 

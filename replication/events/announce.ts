@@ -1,15 +1,15 @@
 import { hasCode } from "../errors.ts";
-import type { ItemContext } from "../points/context.ts";
-import { nothing, unlessDamaged } from "../records/damaged.ts";
-import { findItem } from "../records/item-record.ts";
-import { POINTS_PREFIX, manifestName } from "../names.ts";
 import { type ItemStatus, readItemStatus } from "../items/status.ts";
 import { EVENT_POINT_NAMES_MAX_COUNT, EVENTS_PER_SEND_MAX_COUNT, EVENTS_WAITING_MAX_COUNT } from "../limits.ts";
+import { POINTS_PREFIX, manifestName } from "../names.ts";
+import type { ItemContext } from "../points/context.ts";
 import { isPointId, readPoint } from "../points/manifest.ts";
 import type { RecordStore } from "../ports.ts";
-import type { EventPublisher } from "./publisher.ts";
+import { nothing, unlessDamaged } from "../records/damaged.ts";
+import { findItem } from "../records/item-record.ts";
 import { type Announced, NOTHING_ANNOUNCED, announcedRecord } from "./announced.ts";
 import { type LeewardEvent, healthChanged, pointCreated } from "./event.ts";
+import type { EventPublisher } from "./publisher.ts";
 
 export interface EventContext extends ItemContext {
   readonly events: EventPublisher;

@@ -1,7 +1,7 @@
 import type { ReplicationHealth } from "../items/health.ts";
 import { EVENTS_RECORD } from "../names.ts";
-import { type RecordAt, recordAt } from "../records/record.ts";
 import type { RecordStore } from "../ports.ts";
+import { type RecordAt, recordAt } from "../records/record.ts";
 import type { LeewardEvent } from "./event.ts";
 
 /** `events.json`: what was last published, and what could not be published yet. Changed by compare-and-set only. */

@@ -7,9 +7,9 @@ import {
   RPO_CRITICAL_MS,
   RPO_WARNING_MS,
 } from "../limits.ts";
+import { HEARTBEAT_RECORD } from "../names.ts";
 import { samePosition } from "../position.ts";
 import type { HeartbeatRecord, Progress } from "../records/item.ts";
-import { HEARTBEAT_RECORD } from "../names.ts";
 import { speaksOf } from "../service/repair-report.ts";
 import type { ProtectionStage, StatusFacts } from "./status-facts.ts";
 

@@ -2,8 +2,8 @@ import { LeewardError } from "../errors.ts";
 import { type ManagedItem, findManaged } from "../jobs/managed-item.ts";
 import type { ItemStores } from "../ports.ts";
 import { unlessDamaged } from "../records/damaged.ts";
-import type { ProtectedItem } from "../records/item.ts";
 import { findItem, itemUnknown } from "../records/item-record.ts";
+import type { ProtectedItem } from "../records/item.ts";
 
 /** The two records of an item; at least one of the three is set. */
 export interface KnownItem {

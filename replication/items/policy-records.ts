@@ -1,17 +1,17 @@
-import { LeewardError } from "../errors.ts";
-import { changeItem, findReadableItem } from "../records/item-record.ts";
-import { POLICIES_PREFIX, isItemId, policyRecordName } from "../names.ts";
-import { type RecordAt, recordAt } from "../records/record.ts";
-import { unlessDamaged } from "../records/damaged.ts";
-import { requireField } from "../records/request-rules.ts";
-import { POINT_READS_IN_FLIGHT, POLICIES_MAX_COUNT } from "../limits.ts";
 import { mapConcurrently, present } from "../concurrency.ts";
-import { allItems } from "../records/all-items.ts";
+import { LeewardError } from "../errors.ts";
+import { POINT_READS_IN_FLIGHT, POLICIES_MAX_COUNT } from "../limits.ts";
+import { POLICIES_PREFIX, isItemId, policyRecordName } from "../names.ts";
 import type { ItemContext } from "../points/context.ts";
-import type { ProtectedItem, ReplicationPolicy } from "../records/item.ts";
-import { type ProtectAnswer, type ProtectRequest, protectItem } from "./protect.ts";
 import type { ItemStores, RecordStore } from "../ports.ts";
+import { allItems } from "../records/all-items.ts";
+import { unlessDamaged } from "../records/damaged.ts";
+import { changeItem, findReadableItem } from "../records/item-record.ts";
+import type { ProtectedItem, ReplicationPolicy } from "../records/item.ts";
 import { DEFAULT_POLICY, type PolicyInMinutes, policyFromMinutes, samePolicy } from "../records/policy.ts";
+import { type RecordAt, recordAt } from "../records/record.ts";
+import { requireField } from "../records/request-rules.ts";
+import { type ProtectAnswer, type ProtectRequest, protectItem } from "./protect.ts";
 
 /** `policies/{name}.json` in the control container. Changed by compare-and-set only. */
 export interface PolicyRecord {

@@ -1,15 +1,15 @@
 import { LeewardError, hasCode } from "../errors.ts";
-import { DEFAULT_POLICY, samePolicy } from "../records/policy.ts";
-import type { DiskDescription } from "../position.ts";
-import type { ItemStores } from "../ports.ts";
-import type { ItemContext } from "../points/context.ts";
-import type { ProtectedItem, ReplicationPolicy } from "../records/item.ts";
-import { changeItem, findReadableItem, itemRecord, itemUnknown } from "../records/item-record.ts";
 import { ITEM_RECORD } from "../names.ts";
-import { ensureProgress, prepareStream } from "../service/open-stream.ts";
+import type { ItemContext } from "../points/context.ts";
+import type { ItemStores } from "../ports.ts";
+import type { DiskDescription } from "../position.ts";
+import { changeItem, findReadableItem, itemRecord, itemUnknown } from "../records/item-record.ts";
+import type { ProtectedItem, ReplicationPolicy } from "../records/item.ts";
+import { DEFAULT_POLICY, samePolicy } from "../records/policy.ts";
 import { untilWritten } from "../records/record.ts";
 import { orderedDisks, requireItemId, requirePolicy, sameDisks } from "../records/request-rules.ts";
 import { mintStream } from "../records/streams.ts";
+import { ensureProgress, prepareStream } from "../service/open-stream.ts";
 import { newToken, tokenHash } from "../service/tokens.ts";
 
 export interface ProtectRequest {

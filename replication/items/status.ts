@@ -1,11 +1,8 @@
-import { type DiskDescription, type Position, samePosition } from "../position.ts";
-import { type AppPointStatus, appPointStatus } from "../service/app-point.ts";
-import type { ItemContext } from "../points/context.ts";
-import { unlessDamaged } from "../records/damaged.ts";
-import { type HealthError, type ReplicationHealth, coveredUntilMs, healthErrors, healthOf } from "./health.ts";
-import { emptyProgress } from "../records/progress.ts";
 import type { LeewardError } from "../errors.ts";
-import { isHeartbeatDamaged, readHeartbeat, requireProgress } from "../service/heartbeat.ts";
+import type { ItemContext } from "../points/context.ts";
+import { type DiskDescription, type Position, samePosition } from "../position.ts";
+import { unlessDamaged } from "../records/damaged.ts";
+import { readItem } from "../records/item-record.ts";
 import type {
   HeartbeatRecord,
   LastPoint,
@@ -17,8 +14,11 @@ import type {
   ServiceSession,
   StopReason,
 } from "../records/item.ts";
-import { readItem } from "../records/item-record.ts";
+import { emptyProgress } from "../records/progress.ts";
+import { type AppPointStatus, appPointStatus } from "../service/app-point.ts";
+import { isHeartbeatDamaged, readHeartbeat, requireProgress } from "../service/heartbeat.ts";
 import { speaksOf } from "../service/repair-report.ts";
+import { type HealthError, type ReplicationHealth, coveredUntilMs, healthErrors, healthOf } from "./health.ts";
 import type { ProtectionStage, StatusFacts } from "./status-facts.ts";
 
 /**

@@ -1,9 +1,9 @@
 import { mapConcurrently, present } from "../concurrency.ts";
 import { LeewardError } from "../errors.ts";
-import { type RecordAt, recordAt } from "../records/record.ts";
-import { unlessDamaged } from "../records/damaged.ts";
 import { JOBS_KEPT_MAX_COUNT, JOBS_LIST_MAX_COUNT, POINT_READS_IN_FLIGHT } from "../limits.ts";
 import type { ItemStores } from "../ports.ts";
+import { unlessDamaged } from "../records/damaged.ts";
+import { type RecordAt, recordAt } from "../records/record.ts";
 import { type JobRecord, isEnded } from "./job.ts";
 
 const JOBS_PREFIX = "jobs/";

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { canonicalDigest } from "../canonical-json.ts";
 import { LeewardError, invariant } from "../errors.ts";
-import { requireField } from "../records/request-rules.ts";
 import { CALLER_ID_MAX_LENGTH, JOB_ERRORS_MAX_COUNT, JOB_LEFTOVERS_MAX_COUNT } from "../limits.ts";
+import { requireField } from "../records/request-rules.ts";
 import type { Flow } from "../states/states.ts";
 import { SCENARIOS } from "./scenarios.ts";
 

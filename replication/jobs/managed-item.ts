@@ -1,11 +1,11 @@
 import { LeewardError } from "../errors.ts";
-import type { PointRequest } from "../points/choose-point.ts";
-import { type RecordAt, recordAt } from "../records/record.ts";
-import type { ReplicationPolicy } from "../records/item.ts";
 import { isItemId } from "../names.ts";
 import type { PlanOptions } from "../planning/options.ts";
 import type { TargetPlan } from "../planning/plan.ts";
+import type { PointRequest } from "../points/choose-point.ts";
 import type { ItemStores } from "../ports.ts";
+import type { ReplicationPolicy } from "../records/item.ts";
+import { type RecordAt, recordAt } from "../records/record.ts";
 import type { Situation } from "../states/decide.ts";
 import type { Flow } from "../states/states.ts";
 

@@ -1,9 +1,9 @@
 import type { FailoverStarter } from "../alerts/handle-alert.ts";
-import { situationNow } from "./situation.ts";
 import { findManaged } from "../jobs/managed-item.ts";
 import { offeredOperations } from "../states/offered.ts";
 import type { FlowContext } from "./context.ts";
 import { type StartFlow, requestOperation } from "./request.ts";
+import { situationNow } from "./situation.ts";
 
 /** Failovers started by alerts: the same way as an operator's, under the alert's operation id. */
 export function alertFailovers(context: FlowContext, start: StartFlow): FailoverStarter {

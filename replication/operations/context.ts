@@ -1,11 +1,11 @@
 import { LeewardError } from "../errors.ts";
-import type { ItemContext } from "../points/context.ts";
-import type { Tickets } from "../service/tickets.ts";
-import type { WorkQueue } from "./work-queue.ts";
-import type { RecordStore } from "../ports.ts";
 import type { EventPublisher } from "../events/publisher.ts";
 import { type ManagedItem, readManaged } from "../jobs/managed-item.ts";
+import type { ItemContext } from "../points/context.ts";
+import type { RecordStore } from "../ports.ts";
 import type { Failed, ResourceManager } from "../resources/resource-manager.ts";
+import type { Tickets } from "../service/tickets.ts";
+import type { WorkQueue } from "./work-queue.ts";
 
 export interface FlowManagement {
   readonly resourceManager: ResourceManager;

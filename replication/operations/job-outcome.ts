@@ -1,6 +1,6 @@
 import type { LeewardError } from "../errors.ts";
-import { type JobRecord, isEnded } from "../jobs/job.ts";
 import { findJob, replaceJob } from "../jobs/job-record.ts";
+import { type JobRecord, isEnded } from "../jobs/job.ts";
 import { changeManaged, findManaged } from "../jobs/managed-item.ts";
 import type { ItemStores } from "../ports.ts";
 import { nothing, unlessDamaged } from "../records/damaged.ts";

@@ -1,10 +1,10 @@
-import { endLeft, isAtSource, openLeft, liveIds, markLeft, retryLeft, type LedgerEntry } from "../resources/ledger.ts";
-import { changeLedger, readLedger, readOtherLedgers } from "../resources/ledger-record.ts";
 import { LeewardError } from "../errors.ts";
 import { type ManagedItem, findManaged } from "../jobs/managed-item.ts";
 import { LEFT_RETRY_MS } from "../limits.ts";
 import { lastStreamOf } from "../records/streams.ts";
 import { sameId } from "../resources/ids.ts";
+import { changeLedger, readLedger, readOtherLedgers } from "../resources/ledger-record.ts";
+import { endLeft, isAtSource, openLeft, liveIds, markLeft, retryLeft, type LedgerEntry } from "../resources/ledger.ts";
 import { subnetsAdded } from "../resources/leftover.ts";
 import type { ResourceJson } from "../resources/resource-manager.ts";
 import { itemOf } from "../resources/tags.ts";

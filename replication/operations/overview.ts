@@ -1,13 +1,13 @@
 import { mapConcurrently, present } from "../concurrency.ts";
 import type { LeewardError } from "../errors.ts";
 import { type KnownItem, findKnownItem, readKnownItem } from "../items/known-item.ts";
+import { type ItemStatus, readItemStatus } from "../items/status.ts";
 import type { ManagedItem } from "../jobs/managed-item.ts";
 import { ITEMS_PAGE_MAX_COUNT, POINT_READS_IN_FLIGHT } from "../limits.ts";
-import type { Situation } from "../states/decide.ts";
 import type { ItemContext } from "../points/context.ts";
 import { unlessDamaged } from "../records/damaged.ts";
+import type { Situation } from "../states/decide.ts";
 import { situationNow } from "./situation.ts";
-import { type ItemStatus, readItemStatus } from "../items/status.ts";
 
 /** An item as operators see it. At least one of the three is set. */
 export interface ItemOverview {

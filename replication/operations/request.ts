@@ -1,12 +1,7 @@
 import { LeewardError } from "../errors.ts";
-import { handOver } from "../resources/ledger.ts";
-import { changeLedger, hasLedger } from "../resources/ledger-record.ts";
-import { nothing, unlessDamaged } from "../records/damaged.ts";
-import { findReadableItem } from "../records/item-record.ts";
-import { requireItemId } from "../records/request-rules.ts";
-import { situationNow, situationToRepair } from "./situation.ts";
-import { type JobRecord, failJob, isEnded, newJob, remadeJob, requireSameRequest } from "../jobs/job.ts";
+import { readPolicy } from "../items/policy-records.ts";
 import { changeJob, ensureJob, findJob, forgetOldJobs } from "../jobs/job-record.ts";
+import { type JobRecord, failJob, isEnded, newJob, remadeJob, requireSameRequest } from "../jobs/job.ts";
 import {
   type FailoverRequest,
   type ManagedItem,
@@ -16,14 +11,19 @@ import {
   readManaged,
   removeDamagedManaged,
 } from "../jobs/managed-item.ts";
-import { readPolicy } from "../items/policy-records.ts";
+import { nothing, unlessDamaged } from "../records/damaged.ts";
+import { findReadableItem } from "../records/item-record.ts";
+import { requireItemId } from "../records/request-rules.ts";
+import { changeLedger, hasLedger } from "../resources/ledger-record.ts";
+import { handOver } from "../resources/ledger.ts";
 import { UNPROTECTED, decideOperation, refusalError } from "../states/decide.ts";
 import { offeredOperations } from "../states/offered.ts";
 import type { Flow, Operation } from "../states/states.ts";
 import { type FlowContext, managementOf } from "./context.ts";
+import { FLOW_VERSION, type FlowRun, versionOf } from "./flow-run.ts";
 import { errorOf, mendJob, reportOutcome } from "./job-outcome.ts";
 import { publishJob, publishState } from "./publish.ts";
-import { FLOW_VERSION, type FlowRun, versionOf } from "./flow-run.ts";
+import { situationNow, situationToRepair } from "./situation.ts";
 
 /** An operator's request. `requestId` makes it repeatable. */
 export type OperationRequest = { readonly itemId: string; readonly requestId: string | undefined } & (

@@ -1,14 +1,14 @@
 import { isErrorCode, isRetryable } from "../errors.ts";
 import type { ManagedItem } from "../jobs/managed-item.ts";
-import { decideFact, type Situation } from "../states/decide.ts";
-import type { ItemStores } from "../ports.ts";
-import type { ReplicationFact } from "../states/states.ts";
-import { findItem } from "../records/item-record.ts";
-import { readProgress } from "../records/progress.ts";
 import type { ItemContext } from "../points/context.ts";
+import type { ItemStores } from "../ports.ts";
 import { unlessDamaged } from "../records/damaged.ts";
-import { readHeartbeat } from "../service/heartbeat.ts";
+import { findItem } from "../records/item-record.ts";
 import type { HeartbeatRecord, Progress } from "../records/item.ts";
+import { readProgress } from "../records/progress.ts";
+import { readHeartbeat } from "../service/heartbeat.ts";
+import { decideFact, type Situation } from "../states/decide.ts";
+import type { ReplicationFact } from "../states/states.ts";
 
 /** What replication reports now; undefined while there is nothing to report. */
 function factOf(progress: Progress, heartbeat: HeartbeatRecord | undefined): ReplicationFact | undefined {

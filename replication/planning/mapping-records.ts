@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
 import { LeewardError } from "../errors.ts";
+import { NETWORK_MAPPINGS_MAX_COUNT, RESOURCE_ID_MAX_LENGTH } from "../limits.ts";
 import { NETWORK_MAPPINGS_RECORD } from "../names.ts";
+import type { RecordStore } from "../ports.ts";
 import { type RecordAt, recordAt } from "../records/record.ts";
 import { requireField } from "../records/request-rules.ts";
-import { NETWORK_MAPPINGS_MAX_COUNT, RESOURCE_ID_MAX_LENGTH } from "../limits.ts";
 import { regionName, sameName } from "./name-rules.ts";
 import {
   MAPPING_REFUSALS,
@@ -13,7 +14,6 @@ import {
   deleteMapping,
   mapNetworks,
 } from "./network-mapping.ts";
-import type { RecordStore } from "../ports.ts";
 
 /**
  * `network-mappings.json` in the control container: all mappings in one record, because each decision reads all of

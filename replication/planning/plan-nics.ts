@@ -12,8 +12,8 @@ import { type Findings, notice, refuse, resourceId, settleName } from "./finding
 import type { SourceIpConfiguration, SourceNic, VmSize } from "./inventory.ts";
 import { regionName, sameName } from "./name-rules.ts";
 import { type NicOption, type PlanInput, optionFor } from "./options.ts";
-import type { PlanPurpose, PlanRule, PlannedNic } from "./plan.ts";
 import type { NetworkPlan } from "./plan-network.ts";
+import type { PlanPurpose, PlanRule, PlannedNic } from "./plan.ts";
 
 /** Subnets that Azure reserves for one service: a VM's NIC cannot use them. */
 const SERVICE_SUBNETS = [

@@ -1,11 +1,11 @@
 import { type Findings, noFindings, notice, refuse, resourceId, settleName } from "./findings.ts";
 import { regionName, sameName } from "./name-rules.ts";
 import type { PlanInput } from "./options.ts";
-import { type PlanDecision, type PlannedMachine, type PlannedResource, type TargetPlan, planDigest } from "./plan.ts";
 import { planAccount } from "./plan-accounts.ts";
 import { needsPremium, planDisks } from "./plan-disks.ts";
 import { planNetwork } from "./plan-network.ts";
 import { planNics } from "./plan-nics.ts";
+import { type PlanDecision, type PlannedMachine, type PlannedResource, type TargetPlan, planDigest } from "./plan.ts";
 import { chooseSize } from "./sizes.ts";
 
 /**

@@ -1,7 +1,10 @@
 import { canonicalDigest } from "../canonical-json.ts";
 import type { DiskCaching } from "./inventory.ts";
 
-/** The resources of a test failover coexist with those of a failover: other names, other network, other addresses. */
+/**
+ * The resources of a test failover coexist with those of a failover: other names, other network, other addresses. No
+ * flow plans a test failover yet.
+ */
 export type PlanPurpose = "failover" | "test-failover";
 
 /**

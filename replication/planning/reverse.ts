@@ -5,6 +5,7 @@ import type { TargetPlan } from "./plan.ts";
 /**
  * The options of the opposite direction: after a failover with this plan, re-protect leads back to the machine's
  * original place, names, size and addresses, and not to a `-asr` of a `-asr`. The same function serves both directions.
+ * Re-protect is not built yet, so only tests use it.
  */
 export function reversedOptions(original: SourceMachine, plan: TargetPlan): PlanOptions {
   const { osDisk, dataDisks, nics, availability } = original;

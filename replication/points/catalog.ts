@@ -1,11 +1,11 @@
 import { mapConcurrently } from "../concurrency.ts";
 import { LeewardError } from "../errors.ts";
-import { unlessDamaged } from "../records/damaged.ts";
-import { POINTS_PREFIX } from "../names.ts";
 import { POINT_LIST_PAGES_MAX, POINT_LIST_PAGE_MAX_COUNT, POINT_READS_IN_FLIGHT } from "../limits.ts";
+import { POINTS_PREFIX } from "../names.ts";
 import type { RecordListing, RecordStore } from "../ports.ts";
-import { byPosition } from "./order.ts";
+import { unlessDamaged } from "../records/damaged.ts";
 import { type PointManifest, type PointRecord, type PointTombstone, isPointId, readPoint } from "./manifest.ts";
+import { byPosition } from "./order.ts";
 import { type PointPins, readPins } from "./pins.ts";
 import type { CachedPoint, PointCache } from "./point-cache.ts";
 

@@ -1,8 +1,8 @@
 import type { Consistency } from "../delta/delta.ts";
 import { LeewardError } from "../errors.ts";
 import { LATEST_WAIT_MS } from "../limits.ts";
-import { byPosition } from "./order.ts";
 import type { Position } from "../position.ts";
+import { byPosition } from "./order.ts";
 
 /** Site Recovery's options of a failover (`A2ARpRecoveryPointType`), and a point by its id. */
 export type PointRequest =

@@ -1,5 +1,5 @@
-import type { PointCache } from "./point-cache.ts";
 import type { Clock, Ids, ItemStores } from "../ports.ts";
+import type { PointCache } from "./point-cache.ts";
 
 /** What every operation on a protected item needs from the outside. */
 export interface ItemContext {

@@ -2,10 +2,10 @@ import { createHash } from "node:crypto";
 import type { Consistency } from "../delta/delta.ts";
 import { invariant } from "../errors.ts";
 import { manifestName } from "../names.ts";
-import { encodeRecord } from "../records/envelope.ts";
-import { type RecordKind, decodeBody, recordAt } from "../records/record.ts";
 import type { RecordStore } from "../ports.ts";
 import type { Position } from "../position.ts";
+import { encodeRecord } from "../records/envelope.ts";
+import { type RecordKind, decodeBody, recordAt } from "../records/record.ts";
 
 /** One disk of a recovery point: the snapshot holds its content. */
 interface PointDisk {

@@ -1,8 +1,8 @@
 import { LeewardError } from "../errors.ts";
-import { pinsName } from "../names.ts";
-import { type RecordAt, recordAt } from "../records/record.ts";
 import { PINS_MAX_COUNT } from "../limits.ts";
+import { pinsName } from "../names.ts";
 import type { RecordStore } from "../ports.ts";
+import { type RecordAt, recordAt } from "../records/record.ts";
 import { type PointManifest, readPoint } from "./manifest.ts";
 
 /** A holder's need for a point: it is not deleted while a pin holds. */

@@ -1,7 +1,7 @@
-import type { HeartbeatRecord, LastPoint, Progress, ReplicationPolicy } from "../records/item.ts";
-import { isBoundary } from "../records/progress.ts";
 import { CLOCK_SKEW_WARNING_MS, SOURCE_CLOCK_AHEAD_MAX_MS } from "../limits.ts";
 import { samePosition } from "../position.ts";
+import type { HeartbeatRecord, LastPoint, Progress, ReplicationPolicy } from "../records/item.ts";
+import { isBoundary } from "../records/progress.ts";
 import type { PointWanted } from "./point-wanted.ts";
 
 export interface PointQuestion {

@@ -1,7 +1,7 @@
-import { nothing, unlessDamaged } from "../records/damaged.ts";
 import { POINT_WANTED_RECORD } from "../names.ts";
-import { type RecordAt, recordAt } from "../records/record.ts";
 import type { RecordStore } from "../ports.ts";
+import { nothing, unlessDamaged } from "../records/damaged.ts";
+import { type RecordAt, recordAt } from "../records/record.ts";
 
 /**
  * `point-wanted.json`: a failover waits for a recovery point at this epoch or a later one. The point itself meets it,

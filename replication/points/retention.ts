@@ -1,5 +1,4 @@
 import type { Consistency } from "../delta/delta.ts";
-import type { ReplicationPolicy } from "../records/item.ts";
 import {
   POINT_OVERDUE_INTERVALS,
   POINT_OVERDUE_MIN_MS,
@@ -11,6 +10,7 @@ import {
   RETENTION_WEEK_BUCKET_MS,
   RETENTION_WEEK_MS,
 } from "../limits.ts";
+import type { ReplicationPolicy } from "../records/item.ts";
 import { type PlacedPoint, byPosition } from "./order.ts";
 
 /** What retention needs of a point; a manifest is one. */

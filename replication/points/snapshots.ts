@@ -1,6 +1,6 @@
-import type { ItemContext } from "./context.ts";
-import type { ProtectedItem } from "../records/item.ts";
 import type { DiskSnapshot } from "../ports.ts";
+import type { ProtectedItem } from "../records/item.ts";
+import type { ItemContext } from "./context.ts";
 import type { PointManifest } from "./manifest.ts";
 import type { PinnedSnapshot } from "./pins.ts";
 

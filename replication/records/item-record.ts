@@ -1,9 +1,9 @@
 import { LeewardError } from "../errors.ts";
+import { ITEM_RECORD, isItemId } from "../names.ts";
 import type { ItemStores } from "../ports.ts";
 import { nothing, unlessDamaged } from "./damaged.ts";
-import type { ProtectedItem } from "./item.ts";
-import { ITEM_RECORD, isItemId } from "../names.ts";
 import { decodeRecord } from "./envelope.ts";
+import type { ProtectedItem } from "./item.ts";
 import { type RecordAt, recordAt } from "./record.ts";
 
 /** `item.json`. Errors: `item-unknown` where it must exist. */

@@ -1,6 +1,6 @@
+import { POINT_INTERVAL_DEFAULT_MS, RETENTION_DEFAULT_MS, RETENTION_MAX_MS, RPO_WARNING_MS } from "../limits.ts";
 import type { ReplicationPolicy } from "./item.ts";
 import { requireAppConsistentInterval, requireField, requirePolicy } from "./request-rules.ts";
-import { POINT_INTERVAL_DEFAULT_MS, RETENTION_DEFAULT_MS, RETENTION_MAX_MS, RPO_WARNING_MS } from "../limits.ts";
 
 /**
  * A replication policy as Site Recovery's REST interface has it: minutes (its PowerShell has hours). Each field may be

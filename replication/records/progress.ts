@@ -1,11 +1,11 @@
 import { type LeewardError, invariant } from "../errors.ts";
-import type { Progress, ProtectedItem, StopReason } from "./item.ts";
-import { PROGRESS_RECORD } from "../names.ts";
-import { type RecordAt, type RecordKind, decodeBody, recordAt } from "./record.ts";
 import { CLAIM_HELD_MAX_MS } from "../limits.ts";
+import { PROGRESS_RECORD } from "../names.ts";
 import type { RecordStore } from "../ports.ts";
-import { startOf } from "./streams.ts";
 import { type Position, samePosition } from "../position.ts";
+import type { Progress, ProtectedItem, StopReason } from "./item.ts";
+import { type RecordAt, type RecordKind, decodeBody, recordAt } from "./record.ts";
+import { startOf } from "./streams.ts";
 
 const PROGRESS: RecordKind<Progress> = {
   name: PROGRESS_RECORD,

@@ -12,9 +12,9 @@ import {
   STREAM_MAX,
   TIME_MAX_MS,
 } from "../limits.ts";
+import { isDiskId, isItemId } from "../names.ts";
 import type { DiskDescription, Position } from "../position.ts";
 import type { ReplicationPolicy } from "./item.ts";
-import { isDiskId, isItemId } from "../names.ts";
 
 /** Throws `invalid-request` that names the field, unless `holds`. */
 export function requireField(holds: boolean, field: string, message: string): asserts holds {

@@ -1,11 +1,11 @@
 import { LeewardError, hasCode, invariant } from "../errors.ts";
 import { STREAM_MAX } from "../limits.ts";
+import { STREAMS_RECORD } from "../names.ts";
 import type { Clock, ItemStores } from "../ports.ts";
 import { type Position, startPosition } from "../position.ts";
 import { nothing, unlessDamaged } from "./damaged.ts";
-import type { OpenStream, ProtectedItem } from "./item.ts";
 import { changeItem, findReadableItem, readItem } from "./item-record.ts";
-import { STREAMS_RECORD } from "../names.ts";
+import type { OpenStream, ProtectedItem } from "./item.ts";
 import { type RecordAt, recordAt } from "./record.ts";
 
 /**

@@ -1,8 +1,8 @@
 import type { LeewardError } from "../errors.ts";
 import { AZURE_LAG_MS } from "../limits.ts";
-import type { ResourceJson } from "./resource-manager.ts";
 import { sameId } from "./ids.ts";
 import type { Ledger, LedgerEntry } from "./ledger.ts";
+import type { ResourceJson } from "./resource-manager.ts";
 
 /**
  * Azure shows changes late: for a moment a resource just made is missing, and one just removed is still listed or holds

@@ -1,6 +1,6 @@
 import type { ErrorCode } from "../errors.ts";
-import type { ResourceJson } from "./resource-manager.ts";
 import { isObject, listOf, textOf } from "./json.ts";
+import type { ResourceJson } from "./resource-manager.ts";
 import { subnetsOf } from "./source-machine.ts";
 import { type Owner, itemOf } from "./tags.ts";
 import type { ResourceStep } from "./walk.ts";

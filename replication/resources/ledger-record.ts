@@ -1,9 +1,9 @@
 import { forEachConcurrently } from "../concurrency.ts";
-import { allItems } from "../records/all-items.ts";
-import { type RecordAt, recordAt } from "../records/record.ts";
-import { unlessDamaged } from "../records/damaged.ts";
 import { POINT_READS_IN_FLIGHT } from "../limits.ts";
 import type { ItemStores } from "../ports.ts";
+import { allItems } from "../records/all-items.ts";
+import { unlessDamaged } from "../records/damaged.ts";
+import { type RecordAt, recordAt } from "../records/record.ts";
 import { type Ledger, emptyLedger } from "./ledger.ts";
 
 const ledgerRecord = (stores: ItemStores, itemId: string): RecordAt<Ledger> =>

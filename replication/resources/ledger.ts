@@ -45,7 +45,7 @@ export interface LedgerEntry {
  */
 type LedgerState = "intended" | "created" | "removing" | "removed" | "released" | "left";
 
-/** What an entry is for. `shared`: other items may use it too. */
+/** What an entry is for. `shared`: other items may use it too. `test-failover`: not built yet. */
 export type LedgerRole = "replication" | "failover" | "test-failover" | "shared";
 
 /** Kinds in the order in which they are removed: dependents go first. Equal ranks are removed in parallel. */
@@ -91,7 +91,7 @@ const sideOf = ({ kind }: Pick<LedgerEntry, "kind">): LedgerSide => (AT_SOURCE.h
 /** Removing it also deletes whatever others have put into it. */
 const isHolder = ({ kind }: LedgerEntry): boolean => kind === "resource-group" || kind === "storage-account";
 
-/** What a removal covers. `disable` covers everything. */
+/** What a removal covers. `disable` covers everything. `test-failover`: not built yet. */
 export type RemovalScope = "test-failover" | "failover" | "disable";
 
 export function emptyLedger(itemId: string): Ledger {

@@ -2,8 +2,8 @@ import type { JobLeftover } from "../jobs/job.ts";
 import type { TargetPlan } from "../planning/plan.ts";
 import { parsePath } from "./ids.ts";
 import { listOf, textOf } from "./json.ts";
-import type { ResourceJson } from "./resource-manager.ts";
 import type { LedgerEntry } from "./ledger.ts";
+import type { ResourceJson } from "./resource-manager.ts";
 
 /** What a job says about a resource of Leeward's that stays: why, and how to remove it. */
 

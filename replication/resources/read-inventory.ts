@@ -1,9 +1,9 @@
 import { mapConcurrently, present } from "../concurrency.ts";
 import { AZURE_READS_AT_ONCE } from "../limits.ts";
 import { regionName } from "../planning/name-rules.ts";
-import type { ResourceJson, ResourceManager } from "./resource-manager.ts";
 import { nameOf, parsePath } from "./ids.ts";
 import { textOf } from "./json.ts";
+import type { ResourceJson, ResourceManager } from "./resource-manager.ts";
 import { sizesOf } from "./sizes.ts";
 import { type InventoryDecision, networkIdOf, partsOf, sourceMachineOf } from "./source-machine.ts";
 

@@ -1,7 +1,7 @@
 import type { TargetFacts } from "../planning/facts.ts";
 import { regionName } from "../planning/name-rules.ts";
-import type { ResourceManager } from "./resource-manager.ts";
 import { readSkus } from "./read-inventory.ts";
+import type { ResourceManager } from "./resource-manager.ts";
 import { type KnownFacts, targetFactsOf } from "./target-facts.ts";
 
 /** Reads the target subscription: ten listings, in parallel. Errors: those of ResourceManager. */

@@ -1,7 +1,7 @@
 import type { TargetSize } from "../planning/inventory.ts";
 import { regionName, sameName } from "../planning/name-rules.ts";
-import type { ResourceJson } from "./resource-manager.ts";
 import { listOf, partOf, textOf, textsOf } from "./json.ts";
+import type { ResourceJson } from "./resource-manager.ts";
 
 /**
  * The VM sizes of one region, from Azure's resource SKUs (Compute REST API, "Resource Skus - List"). Listings of other

@@ -10,9 +10,9 @@ import type {
 } from "../planning/inventory.ts";
 import { regionName, sameName } from "../planning/name-rules.ts";
 import type { PlanRefusal } from "../planning/plan.ts";
-import type { ResourceJson } from "./resource-manager.ts";
 import { nameOf, parsePath, sameId } from "./ids.ts";
 import { flagOf, listOf, numberOf, partOf, tagsOf, textOf, textsOf } from "./json.ts";
+import type { ResourceJson } from "./resource-manager.ts";
 
 /**
  * A VM with all its resources, as Resource Manager returns them. A named resource missing here is reported as a

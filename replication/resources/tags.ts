@@ -1,6 +1,6 @@
 import { AZURE_TAGS_MAX_COUNT } from "../limits.ts";
-import type { ResourceJson } from "./resource-manager.ts";
 import { tagsOf } from "./json.ts";
+import type { ResourceJson } from "./resource-manager.ts";
 
 /** The item that something is made for. */
 export interface Owner {

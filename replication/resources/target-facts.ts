@@ -1,8 +1,8 @@
 import type { TargetFacts } from "../planning/facts.ts";
 import { type NameKind, regionName } from "../planning/name-rules.ts";
-import type { ResourceJson } from "./resource-manager.ts";
 import { parsePath, sameId } from "./ids.ts";
 import { listOf, numberOf, textOf, textsOf } from "./json.ts";
+import type { ResourceJson } from "./resource-manager.ts";
 import { maxFaultDomainsOf, sizesOf, zonesOf } from "./sizes.ts";
 import { subnetsOf } from "./source-machine.ts";
 import { itemOf, PURPOSE_TAG, tagOf } from "./tags.ts";

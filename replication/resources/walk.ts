@@ -1,7 +1,5 @@
 import { LeewardError } from "../errors.ts";
-import type { LedgerKind, LedgerRole } from "./ledger.ts";
 import type { PlannedNic, PlannedResource, TargetPlan } from "../planning/plan.ts";
-import type { ResourceJson } from "./resource-manager.ts";
 import {
   NIC_CONFIGURATION,
   type RestoredSources,
@@ -14,6 +12,8 @@ import {
   storageAccountBody,
 } from "./bodies.ts";
 import { partOf } from "./json.ts";
+import type { LedgerKind, LedgerRole } from "./ledger.ts";
+import type { ResourceJson } from "./resource-manager.ts";
 import { type Owner, tagsFor } from "./tags.ts";
 
 /** One resource that a flow ensures: `judgeStep` decides what to do, given what a read found. Plain JSON. */

@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
 import { LeewardError } from "../errors.ts";
-import { unlessDamaged } from "../records/damaged.ts";
 import { restoreRecordName } from "../names.ts";
-import { type RecordAt, recordAt } from "../records/record.ts";
 import type { RecordStore, RestoredDisk } from "../ports.ts";
 import type { Position } from "../position.ts";
+import { unlessDamaged } from "../records/damaged.ts";
+import { type RecordAt, recordAt } from "../records/record.ts";
 
 /**
  * The states of a long-running operation, as Azure's APIs name them. `Removing`: it was deleted or has expired; the

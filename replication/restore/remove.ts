@@ -1,10 +1,10 @@
 import { LeewardError } from "../errors.ts";
-import type { ItemContext } from "../points/context.ts";
-import { findReadableItem, requireItem } from "../records/item-record.ts";
-import { unlessDamaged } from "../records/damaged.ts";
 import { findManaged } from "../jobs/managed-item.ts";
 import { RESTORE_COPIES_MAX_TRIES, RESTORE_SETTLE_MS } from "../limits.ts";
+import type { ItemContext } from "../points/context.ts";
 import { unpinPoint } from "../points/pins.ts";
+import { unlessDamaged } from "../records/damaged.ts";
+import { findReadableItem, requireItem } from "../records/item-record.ts";
 import { type RestoreRecord, restoreIdOf, restorePinId, restoreRecord } from "./record.ts";
 
 /**

@@ -1,6 +1,5 @@
 import { mapConcurrently } from "../concurrency.ts";
 import { type LeewardError, hasCode } from "../errors.ts";
-import type { ItemContext } from "../points/context.ts";
 import {
   DISK_REQUESTS_IN_FLIGHT,
   RESTORE_COPIES_MAX_TRIES,
@@ -9,6 +8,7 @@ import {
   RESTORE_SETTLE_MS,
   RESTORE_STALE_MS,
 } from "../limits.ts";
+import type { ItemContext } from "../points/context.ts";
 import { pinPoint, unpinPoint } from "../points/pins.ts";
 import type { CopyState } from "../ports.ts";
 import {

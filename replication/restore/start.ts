@@ -1,11 +1,11 @@
 import { LeewardError } from "../errors.ts";
-import type { ItemContext } from "../points/context.ts";
-import { requireItem } from "../records/item-record.ts";
-import { RESTORES_PREFIX } from "../names.ts";
-import { requireField } from "../records/request-rules.ts";
 import { CALLER_ID_MAX_LENGTH, RESTORES_MAX_COUNT } from "../limits.ts";
+import { RESTORES_PREFIX } from "../names.ts";
+import type { ItemContext } from "../points/context.ts";
 import { type PointManifest, isPointId } from "../points/manifest.ts";
 import { pinPoint } from "../points/pins.ts";
+import { requireItem } from "../records/item-record.ts";
+import { requireField } from "../records/request-rules.ts";
 import { type RestoreRecord, findRestore, restoreIdOf, restorePinId, restoreRecord } from "./record.ts";
 
 /**

@@ -1,9 +1,9 @@
 import { LeewardError } from "../errors.ts";
-import type { ItemContext } from "../points/context.ts";
-import { requireItem } from "../records/item-record.ts";
 import { RESTORE_KEPT_MS } from "../limits.ts";
+import type { ItemContext } from "../points/context.ts";
 import type { RestoredDisk } from "../ports.ts";
 import type { Position } from "../position.ts";
+import { requireItem } from "../records/item-record.ts";
 import {
   type DiskCopy,
   type RestoreError,

@@ -1,9 +1,9 @@
 import { REPORTED_REASON_MAX_LENGTH } from "../limits.ts";
 import type { ItemContext } from "../points/context.ts";
-import type { AppPointState, Progress, ProtectedItem } from "../records/item.ts";
 import { changeItem } from "../records/item-record.ts";
-import type { HeartbeatRequest } from "./protocol.ts";
+import type { AppPointState, Progress, ProtectedItem } from "../records/item.ts";
 import { isKnownOperation, operationIdOf, withOperation } from "./operations.ts";
+import type { HeartbeatRequest } from "./protocol.ts";
 
 /**
  * Requests one app-consistent point now, regardless of the policy. A newer request replaces one that has not begun: one

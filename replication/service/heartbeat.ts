@@ -1,4 +1,3 @@
-import { readProgress } from "../records/progress.ts";
 import { LeewardError } from "../errors.ts";
 import {
   CALLER_ID_MAX_LENGTH,
@@ -8,22 +7,23 @@ import {
   SESSION_LEASE_MS,
   SOURCE_CLOCK_AHEAD_MAX_MS,
 } from "../limits.ts";
-import type { CacheAccess, ItemStores } from "../ports.ts";
-import { appPointAfter } from "./app-point.ts";
-import type { ItemContext } from "../points/context.ts";
-import { nothing, unlessDamaged } from "../records/damaged.ts";
-import type { HeartbeatRecord, Progress, ProtectedItem, ServiceSession } from "../records/item.ts";
-import { changeItem } from "../records/item-record.ts";
-import type { HeartbeatAnswer, HeartbeatRequest } from "./protocol.ts";
 import { HEARTBEAT_RECORD } from "../names.ts";
-import { ensureProgress, progressGone } from "./open-stream.ts";
+import type { ItemContext } from "../points/context.ts";
+import type { CacheAccess, ItemStores } from "../ports.ts";
+import { nothing, unlessDamaged } from "../records/damaged.ts";
+import { changeItem } from "../records/item-record.ts";
+import type { HeartbeatRecord, Progress, ProtectedItem, ServiceSession } from "../records/item.ts";
+import { readProgress } from "../records/progress.ts";
 import { type RecordAt, recordAt } from "../records/record.ts";
-import { repairReported } from "./repair-report.ts";
 import { isChecksum, requireCount, requireField, requirePosition, requireTime } from "../records/request-rules.ts";
+import { openStream } from "../records/streams.ts";
+import { appPointAfter } from "./app-point.ts";
+import { ensureProgress, progressGone } from "./open-stream.ts";
+import type { HeartbeatAnswer, HeartbeatRequest } from "./protocol.ts";
+import { repairReported } from "./repair-report.ts";
 import { wantedEpoch } from "./resend.ts";
 import { rotationFor, withNextToken } from "./rotation.ts";
 import { requireMachine, sessionFor } from "./session.ts";
-import { openStream } from "../records/streams.ts";
 import { authenticateService } from "./tokens.ts";
 
 /** Heartbeats also need the right to grant uploads; the caller may cache grants. */

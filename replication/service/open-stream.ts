@@ -1,11 +1,11 @@
-import { initialProgress, progressRecord } from "../records/progress.ts";
 import { LeewardError } from "../errors.ts";
+import { PROGRESS_RECORD } from "../names.ts";
+import type { ItemContext } from "../points/context.ts";
 import type { ItemStores } from "../ports.ts";
 import type { DiskDescription } from "../position.ts";
-import type { ItemContext } from "../points/context.ts";
 import type { Progress, ProtectedItem } from "../records/item.ts";
+import { initialProgress, progressRecord } from "../records/progress.ts";
 import { untilWritten } from "../records/record.ts";
-import { PROGRESS_RECORD } from "../names.ts";
 import { targetBlobBytes, vhdDataBytes, vhdFooter, vhdUniqueId } from "../records/vhd-footer.ts";
 
 /** Below every worker's generation: these writes are fenced once the first worker has claimed the disks. */

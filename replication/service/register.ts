@@ -1,12 +1,12 @@
 import { LeewardError } from "../errors.ts";
 import { CALLER_ID_MAX_LENGTH } from "../limits.ts";
 import type { ItemContext } from "../points/context.ts";
-import type { ProtectedItem, OpenStream } from "../records/item.ts";
 import { changeItem } from "../records/item-record.ts";
-import type { RegisterRequest } from "./protocol.ts";
+import type { ProtectedItem, OpenStream } from "../records/item.ts";
 import { isChecksum, orderedDisks, requireField, sameDisks } from "../records/request-rules.ts";
-import { requireMachine } from "./session.ts";
 import { openStream } from "../records/streams.ts";
+import type { RegisterRequest } from "./protocol.ts";
+import { requireMachine } from "./session.ts";
 import { matchesHash, tokenHash } from "./tokens.ts";
 
 /**

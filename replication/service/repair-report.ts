@@ -1,7 +1,7 @@
 import { samePosition } from "../position.ts";
 import type { Progress, ProtectedItem, RepairRequest } from "../records/item.ts";
-import type { HeartbeatRequest } from "./protocol.ts";
 import { startOf } from "../records/streams.ts";
+import type { HeartbeatRequest } from "./protocol.ts";
 
 /**
  * The item after what a heartbeat and the open stream's progress report about its repair; the same object when nothing

@@ -1,15 +1,15 @@
-import { readProgress } from "../records/progress.ts";
 import { LeewardError } from "../errors.ts";
+import { PROGRESS_RECORD } from "../names.ts";
 import type { ItemContext } from "../points/context.ts";
 import { unlessDamaged } from "../records/damaged.ts";
-import { readHeartbeat } from "./heartbeat.ts";
-import type { ProtectedItem, RepairRequest } from "../records/item.ts";
 import { changeItem, readItem } from "../records/item-record.ts";
-import { PROGRESS_RECORD } from "../names.ts";
+import type { ProtectedItem, RepairRequest } from "../records/item.ts";
+import { readProgress } from "../records/progress.ts";
+import { mintStream, openStream } from "../records/streams.ts";
+import { readHeartbeat } from "./heartbeat.ts";
 import { type GivenUpProgress, ensureProgress, prepareStream } from "./open-stream.ts";
 import { isKnownOperation, operationIdOf, withOperation } from "./operations.ts";
 import { speaksOf } from "./repair-report.ts";
-import { mintStream, openStream } from "../records/streams.ts";
 
 /**
  * Replicates everything again (Site Recovery's `repairReplication`), the way out of every stop: opens a new stream with

@@ -1,7 +1,7 @@
 import { TOKEN_MAX_AGE_MS } from "../limits.ts";
 import type { ItemContext } from "../points/context.ts";
-import type { ProtectedItem } from "../records/item.ts";
 import { changeItem } from "../records/item-record.ts";
+import type { ProtectedItem } from "../records/item.ts";
 import type { HeartbeatAnswer, HeartbeatRequest } from "./protocol.ts";
 
 /**

@@ -1,13 +1,13 @@
 import { decodeDelta, verifyFrames } from "../delta/decode.ts";
 import { LeewardError, hasCode } from "../errors.ts";
 import { DELTA_MAX_BYTES, EPOCH_MAX } from "../limits.ts";
+import { deltaName, journalName } from "../names.ts";
+import type { ItemContext } from "../points/context.ts";
 import type { RecordStore } from "../ports.ts";
 import type { Position } from "../position.ts";
-import type { ItemContext } from "../points/context.ts";
+import { isChecksum, requireCount, requireField } from "../records/request-rules.ts";
 import { readHeartbeat, requireProgress } from "./heartbeat.ts";
 import type { SettleAnswer, SettleRequest } from "./protocol.ts";
-import { deltaName, journalName } from "../names.ts";
-import { isChecksum, requireCount, requireField } from "../records/request-rules.ts";
 import { requireSession } from "./session.ts";
 import { authenticateService } from "./tokens.ts";
 

@@ -1,8 +1,8 @@
 import { createHmac } from "node:crypto";
 import { TICKET_DIGITS } from "../limits.ts";
+import { isItemId, SERVICE_KEY_RECORD } from "../names.ts";
 import type { Ids, RecordStore } from "../ports.ts";
 import { recordAt } from "../records/record.ts";
-import { isItemId, SERVICE_KEY_RECORD } from "../names.ts";
 import { sameDigits } from "./tokens.ts";
 
 /**

@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
 import { LeewardError } from "../errors.ts";
 import { TOKEN_MAX_LENGTH } from "../limits.ts";
-import type { Ids } from "../ports.ts";
 import type { ItemContext } from "../points/context.ts";
-import type { ProtectedItem } from "../records/item.ts";
+import type { Ids } from "../ports.ts";
 import { changeItem, readItem } from "../records/item-record.ts";
+import type { ProtectedItem } from "../records/item.ts";
 
 /**
  * A secret that is shown once; the catalog keeps only its hash (rule 8). Two ids, so that one weak id does not make it

@@ -2,8 +2,9 @@ import { allowedOperations } from "./decide.ts";
 import type { ItemState, Operation } from "./states.ts";
 
 /**
- * The table has more operations than this version has flows for; only those with a flow are offered. Repair is a
- * request to the mobility service.
+ * The table is complete, but not all of its flows are built. Only these operations are offered. Not built yet: test
+ * failover and its clean-up, planned failover, cancelling a failover, changing the recovery point and re-protect.
+ * RepairReplication needs no flow: it is a request to the mobility service.
  */
 const OFFERED: ReadonlySet<Operation> = new Set<Operation>([
   "EnableProtection",

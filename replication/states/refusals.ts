@@ -12,7 +12,7 @@ export const REFUSALS = {
   "no-test-failover": "There is no test failover to clean up.",
   "clean-up-first": "A test failover is open; clean it up first. An unplanned failover is possible all the same.",
   "not-failed-over": "The item has not failed over.",
-  "failover-incomplete": "A failover is half done; fail over again or cancel it.",
+  "failover-incomplete": "A failover is half done; fail over again. Cancelling it is not built yet.",
   "failover-being-cancelled": "The failover is being cancelled; try the cancellation again, or fail over again.",
   "already-failed-over": "The item has failed over already.",
   "commit-first": "Commit the failover first.",
@@ -20,7 +20,7 @@ export const REFUSALS = {
     "Changing the recovery point stopped half-way; change it again or cancel the failover.",
   "commit-begun": "The failover is being committed, and its recovery points are being removed; commit it again.",
   "already-committed": "The failover is committed; its recovery points are gone.",
-  "reprotect-first": "The item runs in the target region without protection; re-protect it first.",
+  "reprotect-first": "The item runs in the target region without protection. Re-protecting it is not built yet.",
   "being-disabled": "Protection is being disabled; disable it again to finish.",
 } as const;
 

@@ -3,7 +3,7 @@
  * SDK, operations of protected items).
  */
 
-/** Every state, in the order of an item's life. */
+/** Every state, in the order of an item's life. Nothing reaches some of them yet (docs/states.md, "Not built yet"). */
 export const ITEM_STATES = [
   "Unprotected",
   "EnablingProtection",
@@ -41,7 +41,7 @@ export type ItemState = (typeof ITEM_STATES)[number];
  * What an operator may request. All but EnableProtection (a PUT there) are values of Site Recovery's
  * `ReplicationProtectedItemOperation`. Those of products other than Azure-to-Azure (ReverseReplicate, Failback,
  * FinalizeFailback, CompleteMigration) are not offered: re-protect is SwitchProtection, and failing back is another
- * failover after it.
+ * failover after it. Not all of these are built yet: `offered.ts` has those that are.
  */
 export const OPERATIONS = [
   "EnableProtection",
@@ -79,7 +79,7 @@ export type ReplicationFact = (typeof FACTS)[number];
 export const ITEM_EVENTS = [...OPERATIONS, ...OUTCOMES, ...FACTS] as const;
 export type ItemEvent = (typeof ITEM_EVENTS)[number];
 
-/** The multi-step flows; each runs as one job. */
+/** The multi-step flows; each runs as one job. `orchestrations/run-flow.ts` has those that are built. */
 export type Flow =
   | "enable-protection"
   | "repair-replication"

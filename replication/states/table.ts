@@ -104,7 +104,8 @@ const IGNORES_FACTS: Readonly<Record<ReplicationFact, Transition>> = {
 
 /**
  * The one table of a protected item (docs/states.md shows it in full): total, without default. While a job runs, a
- * permitted operation takes over: its flow ends the running job first.
+ * permitted operation takes over: its flow ends the running job first. It includes operations that are not built yet
+ * (`offered.ts`).
  */
 export const TRANSITIONS: Readonly<Record<ItemState, Row>> = {
   Unprotected: { ...refuseAll("not-protected"), EnableProtection: ENABLE, ...NO_JOB, ...IGNORES_FACTS },

@@ -1,13 +1,13 @@
-import type { ItemContext } from "../points/context.ts";
-import type { ProtectedItem } from "../records/item.ts";
-import { RESTORES_PREFIX } from "../names.ts";
 import { PRUNE_MAX_POINTS, RESTORES_MAX_COUNT } from "../limits.ts";
-import { isFinished, lookAtRestore, restorePinId } from "../restore/record.ts";
+import { RESTORES_PREFIX } from "../names.ts";
 import type { PointCatalog } from "../points/catalog.ts";
+import type { ItemContext } from "../points/context.ts";
 import { pointTimeMs, type PointManifest } from "../points/manifest.ts";
 import { type PinnedSnapshot, type PointPin, type PointPins, pinsRecord } from "../points/pins.ts";
-import { type LeavingPoint, leaving, lookAtPoint } from "./prune.ts";
 import { type PointSnapshot, snapshotsOfPoint } from "../points/snapshots.ts";
+import type { ProtectedItem } from "../records/item.ts";
+import { isFinished, lookAtRestore, restorePinId } from "../restore/record.ts";
+import { type LeavingPoint, leaving, lookAtPoint } from "./prune.ts";
 
 /**
  * Points that are unusable and are removed early: their manifest names a snapshot that is gone. Only a worker that

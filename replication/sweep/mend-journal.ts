@@ -1,9 +1,9 @@
 import { decodeDelta } from "../delta/decode.ts";
 import { hasCode } from "../errors.ts";
-import { type Position, samePosition } from "../position.ts";
-import type { ItemContext } from "../points/context.ts";
-import type { Progress } from "../records/item.ts";
 import { journalName } from "../names.ts";
+import type { ItemContext } from "../points/context.ts";
+import { type Position, samePosition } from "../position.ts";
+import type { Progress } from "../records/item.ts";
 import { deltaEnd, judgedEtag } from "../service/settle.ts";
 
 /** The journal's entry for an epoch. `damaged`: no delta of this item and epoch; with its etag. */

@@ -1,12 +1,12 @@
-import type { ItemContext } from "../points/context.ts";
-import { unlessDamaged } from "../records/damaged.ts";
-import type { ReplicationPolicy } from "../records/item.ts";
-import { pinsName, manifestName } from "../names.ts";
 import { PRUNE_MAX_POINTS, PRUNE_MAX_SNAPSHOTS } from "../limits.ts";
-import type { RecordStore } from "../ports.ts";
+import { pinsName, manifestName } from "../names.ts";
+import type { ItemContext } from "../points/context.ts";
 import { type PointManifest, type PointRecord, readPoint } from "../points/manifest.ts";
 import { type PinnedSnapshot, beginDeletion, readPins, snapshotsOf } from "../points/pins.ts";
 import { expiredPoints } from "../points/retention.ts";
+import type { RecordStore } from "../ports.ts";
+import { unlessDamaged } from "../records/damaged.ts";
+import type { ReplicationPolicy } from "../records/item.ts";
 
 export interface PruneOutcome {
   readonly removed: readonly string[];

@@ -1,11 +1,11 @@
-import type { ItemContext } from "../points/context.ts";
-import { readItem } from "../records/item-record.ts";
 import { POINT_SETTLE_MS, SWEEP_MAX_SNAPSHOTS } from "../limits.ts";
 import { readCatalog } from "../points/catalog.ts";
+import type { ItemContext } from "../points/context.ts";
+import { listPointSnapshots, snapshotsOfPoint } from "../points/snapshots.ts";
+import { readItem } from "../records/item-record.ts";
 import { repairPins } from "./damaged-points.ts";
 import { finishDeletion, leaving, removePoints } from "./prune.ts";
 import { removeOrphan } from "./sweep-points.ts";
-import { listPointSnapshots, snapshotsOfPoint } from "../points/snapshots.ts";
 
 /**
  * Removes the recovery points of an item regardless of retention, a bounded number at a time, damaged ones too. Returns

@@ -1,8 +1,8 @@
-import { findReadableStreams } from "../records/streams.ts";
 import { findManaged } from "../jobs/managed-item.ts";
 import { STRAYS_MAX_COUNT } from "../limits.ts";
 import { ITEM_RECORD, POINTS_PREFIX } from "../names.ts";
 import type { ItemStores, RecordStore, StreamPlace } from "../ports.ts";
+import { findReadableStreams } from "../records/streams.ts";
 import { lookAtPoint } from "./prune.ts";
 
 /**

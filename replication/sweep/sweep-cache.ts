@@ -1,3 +1,14 @@
+import { sameBytes } from "../delta/bytes.ts";
+import { LeewardError, hasCode } from "../errors.ts";
+import { DELTA_MAX_BYTES, EPOCH_MAX, GAP_MAX_MS, SWEEP_CACHE_MAX_CHANGES, SWEEP_CACHE_MAX_NAMES } from "../limits.ts";
+import { deltaName, journalName, parseDeltaName } from "../names.ts";
+import type { ItemContext } from "../points/context.ts";
+import { pointDue, pointReason } from "../points/point-due.ts";
+import { readPointWanted, wantPoint } from "../points/point-wanted.ts";
+import type { RecordListing } from "../ports.ts";
+import { samePosition } from "../position.ts";
+import { readItem } from "../records/item-record.ts";
+import type { ProtectedItem, StopReason } from "../records/item.ts";
 import {
   isBoundary,
   isHeld,
@@ -6,21 +17,10 @@ import {
   stopReasonOf,
   type StoredProgress,
 } from "../records/progress.ts";
-import { sameBytes } from "../delta/bytes.ts";
-import { LeewardError, hasCode } from "../errors.ts";
-import { DELTA_MAX_BYTES, EPOCH_MAX, GAP_MAX_MS, SWEEP_CACHE_MAX_CHANGES, SWEEP_CACHE_MAX_NAMES } from "../limits.ts";
-import { readPointWanted, wantPoint } from "../points/point-wanted.ts";
-import { pointDue, pointReason } from "../points/point-due.ts";
-import type { RecordListing } from "../ports.ts";
-import { samePosition } from "../position.ts";
-import type { ItemContext } from "../points/context.ts";
 import { readHeartbeat } from "../service/heartbeat.ts";
-import type { ProtectedItem, StopReason } from "../records/item.ts";
-import { readItem } from "../records/item-record.ts";
-import { lookAtJournal, mendJournal } from "./mend-journal.ts";
-import { deltaName, journalName, parseDeltaName } from "../names.ts";
 import { speaksOf } from "../service/repair-report.ts";
 import { deltaEnd, judgedEtag } from "../service/settle.ts";
+import { lookAtJournal, mendJournal } from "./mend-journal.ts";
 
 /** Why a worker should check an item. */
 type HintReason =

@@ -1,13 +1,13 @@
-import type { ItemContext } from "../points/context.ts";
-import type { ProtectedItem } from "../records/item.ts";
-import { manifestName, pinsName } from "../names.ts";
 import { ORPHAN_GRACE_MS, PRUNE_MAX_POINTS, SWEEP_MAX_SNAPSHOTS, TOMBSTONE_MS } from "../limits.ts";
+import { manifestName, pinsName } from "../names.ts";
 import { type PointCatalog, readCatalog, readCatalogAgain } from "../points/catalog.ts";
-import { brokenPoints, expiredDamaged, neededStreams, repairPins } from "./damaged-points.ts";
+import type { ItemContext } from "../points/context.ts";
 import { type PointManifest, type PointTombstone, encodePoint } from "../points/manifest.ts";
 import type { PointPin } from "../points/pins.ts";
-import { finishDeletion, lookAtPoint, pruneExpired, removePoints } from "./prune.ts";
 import { type PointSnapshot, listPointSnapshots } from "../points/snapshots.ts";
+import type { ProtectedItem } from "../records/item.ts";
+import { brokenPoints, expiredDamaged, neededStreams, repairPins } from "./damaged-points.ts";
+import { finishDeletion, lookAtPoint, pruneExpired, removePoints } from "./prune.ts";
 
 export interface PointSweep {
   /** Points that are left, in the order of their positions. */

@@ -1,6 +1,6 @@
-import type { ItemContext } from "../points/context.ts";
-import { RESTORES_PREFIX } from "../names.ts";
 import { RESTORES_MAX_COUNT, RESTORE_KEPT_MS } from "../limits.ts";
+import { RESTORES_PREFIX } from "../names.ts";
+import type { ItemContext } from "../points/context.ts";
 import { isFinished, lookAtRestore } from "../restore/record.ts";
 import { removeRestore } from "../restore/remove.ts";
 

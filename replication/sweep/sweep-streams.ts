@@ -1,7 +1,7 @@
 import { hasCode } from "../errors.ts";
 import { OLD_STREAM_KEEP_MS, SWEEP_MAX_STREAMS } from "../limits.ts";
-import type { StreamPlace } from "../ports.ts";
 import type { ItemContext } from "../points/context.ts";
+import type { StreamPlace } from "../ports.ts";
 import type { ProtectedItem } from "../records/item.ts";
 
 /**

@@ -1,17 +1,17 @@
 import type { LeewardError } from "../errors.ts";
 import { readCatalog } from "../points/catalog.ts";
-import { trimJournal } from "./trim-journal.ts";
-import { type PointSweep, heldPins, sweepPoints } from "./sweep-points.ts";
-import { type RestoreSweep, sweepRestores } from "./sweep-restores.ts";
-import { restoresToWake } from "./wake-restores.ts";
 import type { ItemContext } from "../points/context.ts";
 import { unlessDamaged } from "../records/damaged.ts";
-import { findProgress } from "../service/heartbeat.ts";
 import { findItem } from "../records/item-record.ts";
 import type { ProtectedItem } from "../records/item.ts";
-import { type CacheSweep, NOTHING, sweepCache } from "./sweep-cache.ts";
+import { findProgress } from "../service/heartbeat.ts";
 import { removeStrays } from "./remove-strays.ts";
+import { type CacheSweep, NOTHING, sweepCache } from "./sweep-cache.ts";
+import { type PointSweep, heldPins, sweepPoints } from "./sweep-points.ts";
+import { type RestoreSweep, sweepRestores } from "./sweep-restores.ts";
 import { sweepStreams } from "./sweep-streams.ts";
+import { trimJournal } from "./trim-journal.ts";
+import { restoresToWake } from "./wake-restores.ts";
 
 /**
  * `hints`: only what keeps an item moving, cheap enough for every half minute (two or three reads and one listing).

@@ -1,8 +1,8 @@
-import type { ItemContext } from "../points/context.ts";
-import type { Progress } from "../records/item.ts";
-import { parseDeltaName } from "../names.ts";
 import { SWEEP_MAX_JOURNAL } from "../limits.ts";
+import { parseDeltaName } from "../names.ts";
+import type { ItemContext } from "../points/context.ts";
 import type { PointManifest } from "../points/manifest.ts";
+import type { Progress } from "../records/item.ts";
 
 const JOURNAL_PREFIX = "journal/";
 

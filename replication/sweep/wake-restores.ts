@@ -1,5 +1,5 @@
-import type { ItemContext } from "../points/context.ts";
 import { RESTORE_STALE_MS } from "../limits.ts";
+import type { ItemContext } from "../points/context.ts";
 import { type PointPin, unpinPoint } from "../points/pins.ts";
 import { isFinished, lookAtRestore, restoreOfPin } from "../restore/record.ts";
 

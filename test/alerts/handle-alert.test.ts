@@ -2,12 +2,11 @@ import { readFileSync } from "node:fs";
 import { HttpRequest } from "@azure/functions";
 import { beforeEach, describe, expect, it } from "vitest";
 import { commonAlert } from "../../api/alerts.ts";
-import { alertOf } from "../../functions/serving/alert-message.ts";
-import { decideAlertsWith } from "../../functions/queues/decide-alerts.ts";
-import { bodyOf } from "../../functions/serving/http-edge.ts";
-import { receiveAlert } from "../../functions/routes/alerts.ts";
 import { encodeMessage } from "../../azure/work-queue.ts";
-import { damages } from "../memory/damages.ts";
+import { decideAlertsWith } from "../../functions/queues/decide-alerts.ts";
+import { receiveAlert } from "../../functions/routes/alerts.ts";
+import { alertOf } from "../../functions/serving/alert-message.ts";
+import { bodyOf } from "../../functions/serving/http-edge.ts";
 import {
   type AlertFailover,
   changeAlertRecord,
@@ -18,13 +17,14 @@ import {
 import type { Alert, AlertRule } from "../../replication/alerts/decide-alert.ts";
 import { type AlertContext, handleAlert, resumeAlert } from "../../replication/alerts/handle-alert.ts";
 import { LeewardError } from "../../replication/errors.ts";
-import { ensureManaged } from "../../replication/jobs/managed-item.ts";
 import { protectItem } from "../../replication/items/protect.ts";
+import { ensureManaged } from "../../replication/jobs/managed-item.ts";
 import { POINT_READS_IN_FLIGHT } from "../../replication/limits.ts";
 import type { ItemStores } from "../../replication/ports.ts";
 import { UNPROTECTED } from "../../replication/states/decide.ts";
 import { appInMemory, call, deliver } from "../functions/app-under-test.ts";
 import { DISKS, ITEM, type World, createWorld } from "../items/world.ts";
+import { damages } from "../memory/damages.ts";
 
 const NOW = Date.UTC(2026, 0, 15, 12);
 const MINUTE_MS = 60_000;

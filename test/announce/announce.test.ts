@@ -2,8 +2,8 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { LeewardError } from "../../replication/errors.ts";
 import { type EventContext, announceItem, announceNow } from "../../replication/events/announce.ts";
 import { type LeewardEvent, failoverStateChanged, jobStateChanged } from "../../replication/events/event.ts";
-import { ITEM_RECORD, manifestName } from "../../replication/names.ts";
 import { cancelJob, failJob, newJob, startTask } from "../../replication/jobs/job.ts";
+import { ITEM_RECORD, manifestName } from "../../replication/names.ts";
 import type { ItemState } from "../../replication/states/states.ts";
 import {
   HOUR_MS,

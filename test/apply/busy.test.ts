@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { whileBusy } from "../../replication/apply/busy.ts";
-import { LeewardError } from "../../replication/errors.ts";
 import { BUSY_PAUSE_MAX_MS, BUSY_PAUSE_MS } from "../../replication/apply/limits.ts";
+import { LeewardError } from "../../replication/errors.ts";
 
 /** A store that is busy `times` times, and a clock that only pauses move. */
 function asked(times: number, untilMs: number) {

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { lookWorker } from "../../orchestrations/activities/workers.ts";
+import { CLAIM_MS, STORE_BLOB_WRITE_MS } from "../../replication/limits.ts";
 import { readProgress, replaceProgress } from "../../replication/records/progress.ts";
 import { sweepItem } from "../../replication/sweep/sweep.ts";
-import { CLAIM_MS, STORE_BLOB_WRITE_MS } from "../../replication/limits.ts";
 import { type OneItem, openOneItem, plansOf } from "./one-item.ts";
 import { ITEM_ID } from "./small-world.ts";
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { sweepItem } from "../../replication/sweep/sweep.ts";
 import { GAP_MAX_MS } from "../../replication/limits.ts";
+import { sweepItem } from "../../replication/sweep/sweep.ts";
 import { type OneItem, openOneItem, plansOf } from "./one-item.ts";
 import { ITEM_ID } from "./small-world.ts";
 

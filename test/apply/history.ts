@@ -1,13 +1,13 @@
+import type { ApplyContext } from "../../replication/apply/context.ts";
 import { type LargeBatches, createLargeBatches } from "../../replication/apply/large-batches.ts";
 import { applySlice } from "../../replication/apply/run.ts";
-import type { ApplyContext } from "../../replication/apply/context.ts";
-import { decodeProgress, readProgress } from "../../replication/records/progress.ts";
 import { LeewardError, hasCode } from "../../replication/errors.ts";
-import type { HeartbeatRecord, Progress, ProtectedItem } from "../../replication/records/item.ts";
 import { HEARTBEAT_RECORD, PROGRESS_RECORD, deltaName, journalName, parseDeltaName } from "../../replication/names.ts";
-import { encodeRecord } from "../../replication/records/envelope.ts";
 import { listPoints } from "../../replication/points/catalog.ts";
 import type { ItemStores } from "../../replication/ports.ts";
+import { encodeRecord } from "../../replication/records/envelope.ts";
+import type { HeartbeatRecord, Progress, ProtectedItem } from "../../replication/records/item.ts";
+import { decodeProgress, readProgress } from "../../replication/records/progress.ts";
 import { createMemoryStores, type MemoryStores } from "../memory/memory-stores.ts";
 import { createRandom, type Random } from "../memory/random.ts";
 import { createScheduler, type Scheduler } from "../memory/scheduler.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { createLargeBatches } from "../../replication/apply/large-batches.ts";
-import type { Around } from "../memory/wrapped-stores.ts";
 import { CLAIM_MS } from "../../replication/limits.ts";
+import type { Around } from "../memory/wrapped-stores.ts";
 import { type OneItem, openOneItem, plansOf } from "./one-item.ts";
 
 /** The deltas of these epochs have somewhat less than this. */

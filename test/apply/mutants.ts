@@ -1,8 +1,8 @@
-import { decodeProgress } from "../../replication/records/progress.ts";
 import { hasCode } from "../../replication/errors.ts";
 import { PROGRESS_RECORD } from "../../replication/names.ts";
-import { encodeRecord } from "../../replication/records/envelope.ts";
 import type { ItemStores, RecordStore, TargetDisk, TargetDisks } from "../../replication/ports.ts";
+import { encodeRecord } from "../../replication/records/envelope.ts";
+import { decodeProgress } from "../../replication/records/progress.ts";
 import type { Mutant } from "./history.ts";
 
 /**

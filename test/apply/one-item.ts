@@ -1,12 +1,12 @@
 import type { ApplyContext, ApplyEvent } from "../../replication/apply/context.ts";
-import { readProgress } from "../../replication/records/progress.ts";
 import { applySlice, type ApplyOutcome } from "../../replication/apply/run.ts";
 import type { DeltaFlags, ExtentContent } from "../../replication/delta/delta.ts";
-import type { Progress, ProtectedItem } from "../../replication/records/item.ts";
 import { SECTOR_BYTES, SLICE_MS } from "../../replication/limits.ts";
 import { listPoints } from "../../replication/points/catalog.ts";
 import type { PointManifest } from "../../replication/points/manifest.ts";
 import type { ItemStores } from "../../replication/ports.ts";
+import type { Progress, ProtectedItem } from "../../replication/records/item.ts";
+import { readProgress } from "../../replication/records/progress.ts";
 import { createMemoryStores, type MemoryStores } from "../memory/memory-stores.ts";
 import { wrapStores, type Around, type PortCall } from "../memory/wrapped-stores.ts";
 import {

@@ -1,8 +1,8 @@
 import { fc, it as property } from "@fast-check/vitest";
 import { describe, expect, it } from "vitest";
+import { PAGE_WAIT_MAX_MS } from "../../replication/apply/limits.ts";
 import { createPace } from "../../replication/apply/pace.ts";
 import { PAGE_WRITES_IN_FLIGHT, PUT_PAGE_MAX_BYTES } from "../../replication/limits.ts";
-import { PAGE_WAIT_MAX_MS } from "../../replication/apply/limits.ts";
 
 const MIB = 1024 * 1024;
 /** Azure's own figures, as `docs/azure-differences.md` cites them. */

@@ -1,7 +1,7 @@
 import { fc, it as property } from "@fast-check/vitest";
-import { FRAME_MEMORY_BYTES } from "../../replication/apply/limits.ts";
 import { describe, expect, it } from "vitest";
 import { holdFrames, type HeldDelta } from "../../replication/apply/held-frames.ts";
+import { FRAME_MEMORY_BYTES } from "../../replication/apply/limits.ts";
 import { pageWrites } from "../../replication/apply/page-bytes.ts";
 import { planPages, type PageOperation } from "../../replication/apply/plan.ts";
 import { decodeDelta, verifyFrames } from "../../replication/delta/decode.ts";

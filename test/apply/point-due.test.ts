@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { initialProgress } from "../../replication/records/progress.ts";
-import type { HeartbeatRecord, LastPoint, Progress } from "../../replication/records/item.ts";
 import { CLOCK_SKEW_WARNING_MS } from "../../replication/limits.ts";
 import { isPointId, makePointId, pointTimeMs } from "../../replication/points/manifest.ts";
 import { pointDue, type PointDecision } from "../../replication/points/point-due.ts";
+import type { HeartbeatRecord, LastPoint, Progress } from "../../replication/records/item.ts";
+import { initialProgress } from "../../replication/records/progress.ts";
 import { smallItem, twoDisks } from "./small-world.ts";
 
 const MINUTE = 60_000;

@@ -1,13 +1,13 @@
 import type { DeltaFlags, ExtentContent } from "../../replication/delta/delta.ts";
 import { encodeDelta } from "../../replication/delta/encode.ts";
-import { createProgress, initialProgress } from "../../replication/records/progress.ts";
-import type { ProtectedItem } from "../../replication/records/item.ts";
-import { ITEM_RECORD, deltaName } from "../../replication/names.ts";
-import { encodeRecord } from "../../replication/records/envelope.ts";
 import { SECTOR_BYTES } from "../../replication/limits.ts";
+import { ITEM_RECORD, deltaName } from "../../replication/names.ts";
 import type { ItemStores, TargetDisk } from "../../replication/ports.ts";
-import { startOf } from "../../replication/records/streams.ts";
 import type { DiskDescription, Position } from "../../replication/position.ts";
+import { encodeRecord } from "../../replication/records/envelope.ts";
+import type { ProtectedItem } from "../../replication/records/item.ts";
+import { createProgress, initialProgress } from "../../replication/records/progress.ts";
+import { startOf } from "../../replication/records/streams.ts";
 
 export const ITEM_ID = "vm-1";
 export const STREAM = 1;

@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { PROLOGUE_BYTES } from "../../replication/delta/layout.ts";
 import { LeewardError } from "../../replication/errors.ts";
-import type { Progress } from "../../replication/records/item.ts";
-import { deltaName, journalName } from "../../replication/names.ts";
 import { CLAIM_MS, DELTA_MAX_BYTES } from "../../replication/limits.ts";
-import type { Around } from "../memory/wrapped-stores.ts";
+import { deltaName, journalName } from "../../replication/names.ts";
+import type { Progress } from "../../replication/records/item.ts";
 import { forge } from "../delta/forge.ts";
+import type { Around } from "../memory/wrapped-stores.ts";
 import { type OneItem, openOneItem, plansOf } from "./one-item.ts";
 import { ITEM_ID, STREAM, sealEpochs } from "./small-world.ts";
 

@@ -1,19 +1,19 @@
 import { describe, expect, it } from "vitest";
-import { readProgress } from "../../replication/records/progress.ts";
 import { type ApplyOutcome, applySlice } from "../../replication/apply/run.ts";
 import type { ExtentContent } from "../../replication/delta/delta.ts";
 import { LeewardError } from "../../replication/errors.ts";
-import type { Progress } from "../../replication/records/item.ts";
-import { PROGRESS_RECORD } from "../../replication/names.ts";
 import { CLAIM_MS, PUT_PAGE_MAX_BYTES, SECTOR_BYTES, SLICE_MS } from "../../replication/limits.ts";
+import { PROGRESS_RECORD } from "../../replication/names.ts";
 import { listPoints } from "../../replication/points/catalog.ts";
 import type { ItemStores } from "../../replication/ports.ts";
+import type { Progress } from "../../replication/records/item.ts";
+import { readProgress } from "../../replication/records/progress.ts";
 import { createMemoryStores } from "../memory/memory-stores.ts";
 import { type BlobLimits, type ThrottledDisks, throttledDisks } from "../memory/throttled-disks.ts";
-import { type VirtualClock, createVirtualClock } from "./virtual-clock.ts";
 import { type Around, wrapStores } from "../memory/wrapped-stores.ts";
 import { openOneItem, plansOf } from "./one-item.ts";
 import { CRASH, ITEM_ID, SOURCE_START_MS, enable, sealEpochs, smallItem, targetDisk, upload } from "./small-world.ts";
+import { type VirtualClock, createVirtualClock } from "./virtual-clock.ts";
 
 const MIB = 1024 * 1024;
 const PUTS = 11;

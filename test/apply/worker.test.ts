@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { LeewardError } from "../../replication/errors.ts";
+import { CLAIM_MS } from "../../replication/limits.ts";
 import { PROGRESS_RECORD, deltaName, journalName } from "../../replication/names.ts";
 import { encodeRecord } from "../../replication/records/envelope.ts";
-import { CLAIM_MS } from "../../replication/limits.ts";
 import type { Around, PortCall } from "../memory/wrapped-stores.ts";
 import { callNames, openOneItem, plansOf, type OneItem } from "./one-item.ts";
 import { ITEM_ID, STREAM, targetDisk } from "./small-world.ts";

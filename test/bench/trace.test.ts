@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { decodeDelta, decodedFrames } from "../../replication/delta/decode.ts";
-import { EPOCH_MAX_DATA_BYTES } from "../../mobility/limits.ts";
 import { deltasOf, epochsOf, extentsOf } from "../../bench/trace-deltas.ts";
 import { databaseTrace, textContent, type TraceWrite } from "../../bench/trace.ts";
+import { EPOCH_MAX_DATA_BYTES } from "../../mobility/limits.ts";
+import { decodeDelta, decodedFrames } from "../../replication/delta/decode.ts";
 import { createRandom } from "../memory/random.ts";
 
 const KIB = 1024;

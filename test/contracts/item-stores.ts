@@ -1,7 +1,7 @@
-import { encodeRecord } from "../../replication/records/envelope.ts";
 import { describe, expect, it } from "vitest";
 import { QUARANTINE_MAX_COUNT } from "../../replication/limits.ts";
 import type { ItemStores } from "../../replication/ports.ts";
+import { encodeRecord } from "../../replication/records/envelope.ts";
 
 /** Stores of an empty account pair, and what is quarantined. */
 export interface ItemStoresUnderTest {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { partOf, textOf } from "../../replication/resources/json.ts";
 import type {
   Begun,
   Change,
@@ -7,7 +8,6 @@ import type {
   ResourceJson,
   ResourceManager,
 } from "../../replication/resources/resource-manager.ts";
-import { partOf, textOf } from "../../replication/resources/json.ts";
 
 export interface ResourceManagerUnderTest {
   readonly resourceManager: ResourceManager;

@@ -15,8 +15,8 @@ import {
 } from "../../replication/delta/layout.ts";
 import { DELTA_MAX_BYTES } from "../../replication/limits.ts";
 import { forge, sealed, sectionsOf, spliced, type Sections } from "./forge.ts";
-import { extentAt, FILE, verdict } from "./verdict.ts";
 import { data, DISKS, noise, prose, sampleHeader, zero } from "./samples.ts";
+import { extentAt, FILE, verdict } from "./verdict.ts";
 
 const MIB = 1024 * 1024;
 

@@ -1,6 +1,7 @@
 import { it as property } from "@fast-check/vitest";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { LeewardError } from "../../replication/errors.ts";
 import {
   type ApplyProgress,
   type ChoosablePoint,
@@ -11,7 +12,6 @@ import {
   latestTarget,
   pointRequest,
 } from "../../replication/points/choose-point.ts";
-import { LeewardError } from "../../replication/errors.ts";
 import type { Position } from "../../replication/position.ts";
 
 const at = (epoch: number, stream = 1): Position => ({ stream, epoch, checksum: "00".repeat(32) });

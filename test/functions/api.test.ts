@@ -1,11 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { applyHints } from "../../functions/queues/apply-hints.ts";
-import {
-  deleteRestore,
-  grantRestoreAccess,
-  restoreRecoveryPoint,
-  showRestore,
-} from "../../functions/routes/restores.ts";
+import { restoreSlices } from "../../functions/queues/restore-slices.ts";
 import { heartbeatMobility, registerMobility, settleMobility } from "../../functions/routes/mobility.ts";
 import {
   listItems,
@@ -16,10 +11,15 @@ import {
   showItem,
 } from "../../functions/routes/protected-items.ts";
 import { listRecoveryPoints, newRecoveryPoint } from "../../functions/routes/recovery-points.ts";
-import { restoreSlices } from "../../functions/queues/restore-slices.ts";
+import {
+  deleteRestore,
+  grantRestoreAccess,
+  restoreRecoveryPoint,
+  showRestore,
+} from "../../functions/routes/restores.ts";
+import { ensureManaged } from "../../replication/jobs/managed-item.ts";
 import { RESTORES_MAX_COUNT, RESTORE_KEPT_MS, RESTORE_SETTLE_MS } from "../../replication/limits.ts";
 import { deltaName } from "../../replication/names.ts";
-import { ensureManaged } from "../../replication/jobs/managed-item.ts";
 import type { DiskDescription, Position } from "../../replication/position.ts";
 import { type AppInMemory, appInMemory, call, deliver, deltaOf, ticketed } from "./app-under-test.ts";
 

@@ -8,15 +8,15 @@ import {
 } from "@azure/functions";
 import { requireDescribed } from "../../api/check-answer.ts";
 import { openServiceGates } from "../../functions/serving/request-gate.ts";
-import { openTickets } from "../../replication/service/tickets.ts";
 import { openWakeUps } from "../../functions/serving/wake-ups.ts";
 import type { Application, ApplicationSource } from "../../functions/wiring.ts";
+import { createLargeBatches } from "../../replication/apply/large-batches.ts";
 import type { DeltaHeader, EncodedDelta, ExtentContent } from "../../replication/delta/delta.ts";
 import { encodeDelta } from "../../replication/delta/encode.ts";
-import { createLargeBatches } from "../../replication/apply/large-batches.ts";
-import { createPointCache } from "../../replication/points/point-cache.ts";
 import type { WorkMessage } from "../../replication/operations/work-queue.ts";
+import { createPointCache } from "../../replication/points/point-cache.ts";
 import type { DiskDescription, Position } from "../../replication/position.ts";
+import { openTickets } from "../../replication/service/tickets.ts";
 import { createMemoryRecords } from "../memory/memory-records.ts";
 import { type MemoryStores, createMemoryStores } from "../memory/memory-stores.ts";
 

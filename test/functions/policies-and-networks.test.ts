@@ -8,9 +8,9 @@ import {
 } from "../../functions/routes/network-mappings.ts";
 import { deletePolicy, listPolicies, putPolicy, showPolicy } from "../../functions/routes/policies.ts";
 import { protectItem as protectItemFunction } from "../../functions/routes/protected-items.ts";
-import { changeItem, readItem } from "../../replication/records/item-record.ts";
 import { protectItem } from "../../replication/items/protect.ts";
 import { POLICIES_MAX_COUNT } from "../../replication/limits.ts";
+import { changeItem, readItem } from "../../replication/records/item-record.ts";
 import { type Answer, type AppInMemory, appInMemory, call } from "./app-under-test.ts";
 
 let app: AppInMemory;

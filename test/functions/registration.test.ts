@@ -1,7 +1,7 @@
 import { globSync, readFileSync } from "node:fs";
+import { describe, expect, it, vi } from "vitest";
 import { CONTRACT } from "../../api/contract.ts";
 import { ACTIVITIES } from "../../orchestrations/activities/table.ts";
-import { describe, expect, it, vi } from "vitest";
 
 interface Registered {
   readonly kind: string;

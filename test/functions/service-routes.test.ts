@@ -1,10 +1,4 @@
 import { describe, expect, it } from "vitest";
-import { heartbeatMobility, registerMobility, settleMobility } from "../../functions/routes/mobility.ts";
-import { newRegistrationToken, protectItem } from "../../functions/routes/protected-items.ts";
-import { openRequestGate } from "../../functions/serving/request-gate.ts";
-import type { Application } from "../../functions/wiring.ts";
-import { ITEM_RECORD, SERVICE_KEY_RECORD } from "../../replication/names.ts";
-import { openTickets } from "../../replication/service/tickets.ts";
 import {
   HEARTBEATS_AT_ONCE,
   HEARTBEATS_BURST,
@@ -14,6 +8,12 @@ import {
   SETTLES_AT_ONCE,
   SETTLES_BURST,
 } from "../../functions/limits.ts";
+import { heartbeatMobility, registerMobility, settleMobility } from "../../functions/routes/mobility.ts";
+import { newRegistrationToken, protectItem } from "../../functions/routes/protected-items.ts";
+import { openRequestGate } from "../../functions/serving/request-gate.ts";
+import type { Application } from "../../functions/wiring.ts";
+import { ITEM_RECORD, SERVICE_KEY_RECORD } from "../../replication/names.ts";
+import { openTickets } from "../../replication/service/tickets.ts";
 import { createMemoryRecords } from "../memory/memory-records.ts";
 import { wrapStores } from "../memory/wrapped-stores.ts";
 import { appInMemory, call, ticketed } from "./app-under-test.ts";

@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { LeewardError } from "../../replication/errors.ts";
-import { connectApplication } from "../../functions/wiring.ts";
 import { parseSettings } from "../../functions/settings.ts";
+import { connectApplication } from "../../functions/wiring.ts";
+import { LeewardError } from "../../replication/errors.ts";
 
 interface Sample {
   readonly IsEncrypted: boolean;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { readHeartbeat } from "../../replication/service/heartbeat.ts";
 import { HEARTBEAT_MS } from "../../replication/limits.ts";
+import { readHeartbeat } from "../../replication/service/heartbeat.ts";
 import { HOUR_MS, ITEM, START, beat, protectedWorld } from "./world.ts";
 
 describe("the clock of the app, set back", () => {

@@ -1,8 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { applySlice } from "../../replication/apply/run.ts";
-import { findReadableItem, readItem } from "../../replication/records/item-record.ts";
-import { createMemoryRecords } from "../memory/memory-records.ts";
-import { placedRecords } from "../../replication/records/placed-records.ts";
+import { protectItem } from "../../replication/items/protect.ts";
+import { readItemStatus } from "../../replication/items/status.ts";
 import {
   HEARTBEAT_RECORD,
   ITEM_RECORD,
@@ -12,18 +11,19 @@ import {
   managementContainer,
 } from "../../replication/names.ts";
 import { listOverviews, readOverview } from "../../replication/operations/overview.ts";
-import type { RecordStore } from "../../replication/ports.ts";
-import { protectItem } from "../../replication/items/protect.ts";
-import { encodeRecord } from "../../replication/records/envelope.ts";
-import { registerService } from "../../replication/service/register.ts";
-import { requestRepair } from "../../replication/service/repair.ts";
-import { readItemStatus } from "../../replication/items/status.ts";
-import { mintStream, startOf } from "../../replication/records/streams.ts";
-import { sweepItem } from "../../replication/sweep/sweep.ts";
 import { listPoints } from "../../replication/points/catalog.ts";
+import type { RecordStore } from "../../replication/ports.ts";
+import { encodeRecord } from "../../replication/records/envelope.ts";
+import { findReadableItem, readItem } from "../../replication/records/item-record.ts";
+import { placedRecords } from "../../replication/records/placed-records.ts";
+import { mintStream, startOf } from "../../replication/records/streams.ts";
 import { restoreSlice } from "../../replication/restore/slice.ts";
 import { startRestore } from "../../replication/restore/start.ts";
 import { restoreStatus } from "../../replication/restore/status.ts";
+import { registerService } from "../../replication/service/register.ts";
+import { requestRepair } from "../../replication/service/repair.ts";
+import { sweepItem } from "../../replication/sweep/sweep.ts";
+import { createMemoryRecords } from "../memory/memory-records.ts";
 import {
   DISKS,
   HOUR_MS,

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { applySlice } from "../../replication/apply/run.ts";
 import { hasCode } from "../../replication/errors.ts";
 import { announceItem } from "../../replication/events/announce.ts";
-import { choosePoint } from "../../replication/points/choose-point.ts";
+import { POINT_SETTLE_MS, RESTORE_STALE_MS, SLICE_MS } from "../../replication/limits.ts";
 import {
   EVENTS_RECORD,
   HEARTBEAT_RECORD,
@@ -16,18 +16,19 @@ import {
   restoreRecordName,
 } from "../../replication/names.ts";
 import { listOverviews, readOverview } from "../../replication/operations/overview.ts";
-import { placedRecords } from "../../replication/records/placed-records.ts";
-import { decodeRecord, encodeRecord } from "../../replication/records/envelope.ts";
-import { sweepItem } from "../../replication/sweep/sweep.ts";
-import { POINT_SETTLE_MS, RESTORE_STALE_MS, SLICE_MS } from "../../replication/limits.ts";
 import { listPoints, readCatalog } from "../../replication/points/catalog.ts";
+import { choosePoint } from "../../replication/points/choose-point.ts";
 import { wantPoint } from "../../replication/points/point-wanted.ts";
-import { removeAllPoints } from "../../replication/sweep/remove-all-points.ts";
+import { decodeRecord, encodeRecord } from "../../replication/records/envelope.ts";
+import { placedRecords } from "../../replication/records/placed-records.ts";
 import { removeRestore } from "../../replication/restore/remove.ts";
 import { restoreSlice } from "../../replication/restore/slice.ts";
 import { startRestore } from "../../replication/restore/start.ts";
 import { restoreStatus } from "../../replication/restore/status.ts";
+import { removeAllPoints } from "../../replication/sweep/remove-all-points.ts";
+import { sweepItem } from "../../replication/sweep/sweep.ts";
 import { createMemoryRecords } from "../memory/memory-records.ts";
+import { missing } from "../missing.ts";
 import {
   HOUR_MS,
   ITEM,
@@ -39,7 +40,6 @@ import {
   protectedWorld,
   upload,
 } from "./world.ts";
-import { missing } from "../missing.ts";
 
 /** An item with two recovery points, of which a restore is copying the older one. */
 interface Filled {

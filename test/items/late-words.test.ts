@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { HEARTBEAT_RECORD } from "../../replication/names.ts";
 import { newRegistrationToken } from "../../replication/items/protect.ts";
+import { HEARTBEAT_RECORD } from "../../replication/names.ts";
 import { registerService } from "../../replication/service/register.ts";
 import { tokenHash } from "../../replication/service/tokens.ts";
 import { wrapStores } from "../memory/wrapped-stores.ts";

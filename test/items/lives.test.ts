@@ -1,14 +1,14 @@
 import { describe, expect, it } from "vitest";
 import { applySlice } from "../../replication/apply/run.ts";
 import { encodeDelta } from "../../replication/delta/encode.ts";
-import { readItem } from "../../replication/records/item-record.ts";
-import { STREAMS_RECORD, journalName } from "../../replication/names.ts";
 import { protectItem } from "../../replication/items/protect.ts";
+import { readItemStatus } from "../../replication/items/status.ts";
+import { STREAMS_RECORD, journalName } from "../../replication/names.ts";
+import type { Position } from "../../replication/position.ts";
+import { readItem } from "../../replication/records/item-record.ts";
 import { registerService } from "../../replication/service/register.ts";
 import { settleEpoch } from "../../replication/service/settle.ts";
-import { readItemStatus } from "../../replication/items/status.ts";
 import { sweepCache } from "../../replication/sweep/sweep-cache.ts";
-import type { Position } from "../../replication/position.ts";
 import { removeItem } from "../memory/memory-stores.ts";
 import { DISKS, ITEM, ITEM_TOKEN, START_MS, type World, beat, createWorld, progressOf, upload } from "./world.ts";
 

@@ -1,18 +1,18 @@
-import { PROLOGUE_BYTES } from "../../replication/delta/layout.ts";
-import { forge } from "../delta/forge.ts";
 import { describe, expect, it } from "vitest";
+import { encodeDelta } from "../../replication/delta/encode.ts";
+import { PROLOGUE_BYTES } from "../../replication/delta/layout.ts";
+import { newRegistrationToken, protectItem } from "../../replication/items/protect.ts";
 import { readItemStatus } from "../../replication/items/status.ts";
 import { SOURCE_CLOCK_AHEAD_MAX_MS } from "../../replication/limits.ts";
-import { encodeDelta } from "../../replication/delta/encode.ts";
-import { type HeartbeatContext, readHeartbeat, recordHeartbeat } from "../../replication/service/heartbeat.ts";
-import { readItem } from "../../replication/records/item-record.ts";
-import type { HeartbeatRequest, RegisterRequest } from "../../replication/service/protocol.ts";
 import { deltaName, journalName } from "../../replication/names.ts";
-import { newRegistrationToken, protectItem } from "../../replication/items/protect.ts";
+import { readItem } from "../../replication/records/item-record.ts";
+import type { StopReason } from "../../replication/records/item.ts";
+import { type HeartbeatContext, readHeartbeat, recordHeartbeat } from "../../replication/service/heartbeat.ts";
+import type { HeartbeatRequest, RegisterRequest } from "../../replication/service/protocol.ts";
 import { registerService } from "../../replication/service/register.ts";
 import { settleEpoch } from "../../replication/service/settle.ts";
 import { authenticateService, matchesHash, tokenHash } from "../../replication/service/tokens.ts";
-import type { StopReason } from "../../replication/records/item.ts";
+import { forge } from "../delta/forge.ts";
 import { killedEverywhere } from "./interrupted.ts";
 import {
   DISKS,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { listOverviews, readOverview } from "../../replication/operations/overview.ts";
 import { protectItem } from "../../replication/items/protect.ts";
 import { ensureManaged } from "../../replication/jobs/managed-item.ts";
+import { listOverviews, readOverview } from "../../replication/operations/overview.ts";
 import type { ItemStores } from "../../replication/ports.ts";
 import { type Situation, UNPROTECTED } from "../../replication/states/decide.ts";
 import { DISKS, createWorld } from "./world.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { LeewardError } from "../../replication/errors.ts";
-import { placedRecords } from "../../replication/records/placed-records.ts";
 import { decodeRecord, encodeRecord } from "../../replication/records/envelope.ts";
+import { placedRecords } from "../../replication/records/placed-records.ts";
 import { createMemoryRecords } from "../memory/memory-records.ts";
 import { missing } from "../missing.ts";
 

@@ -1,20 +1,20 @@
 import { describe, expect, it } from "vitest";
-import { applySlice } from "../../replication/apply/run.ts";
 import type { ApplyContext } from "../../replication/apply/context.ts";
+import { applySlice } from "../../replication/apply/run.ts";
 import { encodeDelta } from "../../replication/delta/encode.ts";
-import type { StopReason } from "../../replication/records/item.ts";
-import { readItem } from "../../replication/records/item-record.ts";
-import { PROGRESS_RECORD } from "../../replication/names.ts";
 import { protectItem } from "../../replication/items/protect.ts";
-import { requestRepair } from "../../replication/service/repair.ts";
 import { readItemStatus } from "../../replication/items/status.ts";
-import { closeStream, startOf } from "../../replication/records/streams.ts";
-import { sweepItem } from "../../replication/sweep/sweep.ts";
 import { OLD_STREAM_KEEP_MS, STREAM_MAX } from "../../replication/limits.ts";
+import { PROGRESS_RECORD } from "../../replication/names.ts";
 import { listPoints } from "../../replication/points/catalog.ts";
 import type { Position } from "../../replication/position.ts";
-import { startRestore } from "../../replication/restore/start.ts";
+import { readItem } from "../../replication/records/item-record.ts";
+import type { StopReason } from "../../replication/records/item.ts";
+import { closeStream, startOf } from "../../replication/records/streams.ts";
 import { restoreSlice } from "../../replication/restore/slice.ts";
+import { startRestore } from "../../replication/restore/start.ts";
+import { requestRepair } from "../../replication/service/repair.ts";
+import { sweepItem } from "../../replication/sweep/sweep.ts";
 import { killedEverywhere } from "./interrupted.ts";
 import {
   DISKS,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { requestAppPoint } from "../../replication/service/app-point.ts";
 import { protectItem } from "../../replication/items/protect.ts";
 import { readItemStatus } from "../../replication/items/status.ts";
+import { requestAppPoint } from "../../replication/service/app-point.ts";
 import { killedEverywhere } from "./interrupted.ts";
 import { DISKS, HOUR_MS, ITEM, ITEM_TOKEN, type World, applyChain, beat, deltaChain, protectedWorld } from "./world.ts";
 

@@ -1,15 +1,15 @@
 import { fc, it as property } from "@fast-check/vitest";
 import { describe, expect, it } from "vitest";
 import { hasCode } from "../../replication/errors.ts";
-import { readHeartbeat } from "../../replication/service/heartbeat.ts";
-import { readItem } from "../../replication/records/item-record.ts";
-import type { HeartbeatRequest } from "../../replication/service/protocol.ts";
-import { HEARTBEAT_RECORD } from "../../replication/names.ts";
 import { newRegistrationToken } from "../../replication/items/protect.ts";
+import { SESSION_LEASE_MS } from "../../replication/limits.ts";
+import { HEARTBEAT_RECORD } from "../../replication/names.ts";
 import { encodeRecord } from "../../replication/records/envelope.ts";
+import { readItem } from "../../replication/records/item-record.ts";
+import { readHeartbeat } from "../../replication/service/heartbeat.ts";
+import type { HeartbeatRequest } from "../../replication/service/protocol.ts";
 import { registerService } from "../../replication/service/register.ts";
 import { settleEpoch } from "../../replication/service/settle.ts";
-import { SESSION_LEASE_MS } from "../../replication/limits.ts";
 import { killedEverywhere } from "./interrupted.ts";
 import {
   DISKS,

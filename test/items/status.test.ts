@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { initialProgress } from "../../replication/records/progress.ts";
-import type { HeartbeatRecord, Progress, ProtectedItem } from "../../replication/records/item.ts";
+import type { StatusFacts } from "../../replication/items/status-facts.ts";
+import { itemStatus, readItemStatus } from "../../replication/items/status.ts";
 import { HEARTBEAT_RECORD } from "../../replication/names.ts";
 import { encodeRecord } from "../../replication/records/envelope.ts";
-import { itemStatus, readItemStatus } from "../../replication/items/status.ts";
-import type { StatusFacts } from "../../replication/items/status-facts.ts";
+import type { HeartbeatRecord, Progress, ProtectedItem } from "../../replication/records/item.ts";
+import { initialProgress } from "../../replication/records/progress.ts";
 import { DISKS, HOUR_MS, ITEM, START_MS, deltaChain, protectedWorld, setProgress, START } from "./world.ts";
 
 const MINUTE_MS = 60_000;

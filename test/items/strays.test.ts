@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { type ManagedItem, ensureManaged } from "../../replication/jobs/managed-item.ts";
-import { UNPROTECTED, type Situation } from "../../replication/states/decide.ts";
 import { protectItem } from "../../replication/items/protect.ts";
+import { type ManagedItem, ensureManaged } from "../../replication/jobs/managed-item.ts";
 import { STRAYS_MAX_COUNT } from "../../replication/limits.ts";
 import { journalName, manifestName } from "../../replication/names.ts";
 import { encodePoint, makePointId } from "../../replication/points/manifest.ts";
 import { readItem } from "../../replication/records/item-record.ts";
+import { UNPROTECTED, type Situation } from "../../replication/states/decide.ts";
 import { removeStrays } from "../../replication/sweep/remove-strays.ts";
 import { sweepItem } from "../../replication/sweep/sweep.ts";
 import { removeItem } from "../memory/memory-stores.ts";

@@ -1,11 +1,5 @@
 import { describe, expect, it } from "vitest";
 import { LeewardError } from "../../replication/errors.ts";
-import { readHeartbeat } from "../../replication/service/heartbeat.ts";
-import { changeItem } from "../../replication/records/item-record.ts";
-import { HEARTBEAT_RECORD, deltaName, journalName } from "../../replication/names.ts";
-import { encodeRecord } from "../../replication/records/envelope.ts";
-import { sweepItem } from "../../replication/sweep/sweep.ts";
-import { type CacheSweep, sweepCache } from "../../replication/sweep/sweep-cache.ts";
 import {
   CLAIM_MS,
   DELTA_MAX_BYTES,
@@ -13,8 +7,14 @@ import {
   SWEEP_CACHE_MAX_CHANGES,
   SWEEP_CACHE_MAX_NAMES,
 } from "../../replication/limits.ts";
+import { HEARTBEAT_RECORD, deltaName, journalName } from "../../replication/names.ts";
 import type { ItemStores } from "../../replication/ports.ts";
 import { startPosition } from "../../replication/position.ts";
+import { encodeRecord } from "../../replication/records/envelope.ts";
+import { changeItem } from "../../replication/records/item-record.ts";
+import { readHeartbeat } from "../../replication/service/heartbeat.ts";
+import { type CacheSweep, sweepCache } from "../../replication/sweep/sweep-cache.ts";
+import { sweepItem } from "../../replication/sweep/sweep.ts";
 import { killedEverywhere } from "./interrupted.ts";
 import {
   DISKS,

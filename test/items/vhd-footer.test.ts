@@ -1,5 +1,7 @@
+import { vhdFooter as localFooter } from "@leeward/azure-local/resource-manager/vhd";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { DISK_MAX_BYTES } from "../../replication/limits.ts";
 import {
   targetBlobBytes,
   vhdChecksum,
@@ -8,8 +10,6 @@ import {
   vhdGeometry,
   vhdUniqueId,
 } from "../../replication/records/vhd-footer.ts";
-import { vhdFooter as localFooter } from "@leeward/azure-local/resource-manager/vhd";
-import { DISK_MAX_BYTES } from "../../replication/limits.ts";
 
 const GIB = 1024 ** 3;
 const field = (footer: Uint8Array, offset: number, length: number): string =>

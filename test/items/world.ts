@@ -1,14 +1,14 @@
+import { encodeDelta } from "../../replication/delta/encode.ts";
+import { protectItem } from "../../replication/items/protect.ts";
+import { deltaName, journalName, manifestName } from "../../replication/names.ts";
 import type { ItemContext } from "../../replication/points/context.ts";
+import { type PointManifest, encodePoint, makePointId } from "../../replication/points/manifest.ts";
+import { type DiskDescription, type Position, startPosition } from "../../replication/position.ts";
 import type { Progress } from "../../replication/records/item.ts";
 import { readProgress, replaceProgress } from "../../replication/records/progress.ts";
-import { encodeDelta } from "../../replication/delta/encode.ts";
-import { deltaName, journalName, manifestName } from "../../replication/names.ts";
-import { protectItem } from "../../replication/items/protect.ts";
 import { recordHeartbeat } from "../../replication/service/heartbeat.ts";
 import type { HeartbeatAnswer, HeartbeatRequest } from "../../replication/service/protocol.ts";
 import { registerService } from "../../replication/service/register.ts";
-import { type PointManifest, encodePoint, makePointId } from "../../replication/points/manifest.ts";
-import { type DiskDescription, type Position, startPosition } from "../../replication/position.ts";
 import { type MemoryStores, createMemoryStores } from "../memory/memory-stores.ts";
 
 export const ITEM = "vm-1";

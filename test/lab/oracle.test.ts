@@ -5,9 +5,9 @@ import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Guest, type GuestDisk, type GuestRequest } from "../../local/lab/guest.ts";
 import { provePrefix, type OracleDisk, type Verdict } from "../../local/lab/oracle.ts";
-import { recordSource } from "../../local/lab/writer.ts";
-import { prefixBounds, type LogRecord } from "../../local/lab/write-log.ts";
 import { seededRandom } from "../../local/lab/random.ts";
+import { prefixBounds, type LogRecord } from "../../local/lab/write-log.ts";
+import { recordSource } from "../../local/lab/writer.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;

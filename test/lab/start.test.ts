@@ -6,8 +6,8 @@ import { parseDemoOptions } from "../../local/demo/options.ts";
 import { parseStartOptions } from "../../local/start/options.ts";
 import { ownVm } from "../../local/start/own-disks.ts";
 import { lockFolder, lockHolder } from "../../local/supervisor/lock.ts";
-import { cloudSecrets } from "../../local/supervisor/secrets.ts";
 import { FIXED_PORTS } from "../../local/supervisor/ports.ts";
+import { cloudSecrets } from "../../local/supervisor/secrets.ts";
 
 let folder = "";
 beforeAll(async () => {

@@ -1,6 +1,6 @@
 import { LeewardError, invariant } from "../../replication/errors.ts";
-import { restoredBlobName } from "../../replication/names.ts";
 import { PUT_PAGE_MAX_BYTES, SECTOR_BYTES } from "../../replication/limits.ts";
+import { restoredBlobName } from "../../replication/names.ts";
 import type { Clock, DiskSnapshots, RestoredDisk, TargetDisk, TargetDisks } from "../../replication/ports.ts";
 
 /** Written pages by number; pages never change, so copying the map copies the disk. */

@@ -1,4 +1,6 @@
 import { type ErrorCode, LeewardError } from "../../replication/errors.ts";
+import { parsePath } from "../../replication/resources/ids.ts";
+import { isObject, partOf, textOf } from "../../replication/resources/json.ts";
 import type {
   Begun,
   Change,
@@ -6,8 +8,6 @@ import type {
   ResourceJson,
   ResourceManager,
 } from "../../replication/resources/resource-manager.ts";
-import { parsePath } from "../../replication/resources/ids.ts";
-import { isObject, partOf, textOf } from "../../replication/resources/json.ts";
 
 /** The fault for requests that match `on` and `id`, `times` times. */
 interface MemoryFault {

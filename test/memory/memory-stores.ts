@@ -1,8 +1,8 @@
-import type { Clock, ItemStores, RecordStore } from "../../replication/ports.ts";
+import { QUARANTINE_MAX_COUNT, STREAM_MAX } from "../../replication/limits.ts";
 import { ITEM_RECORD, PROGRESS_RECORD, itemContainer, managementContainer } from "../../replication/names.ts";
+import type { Clock, ItemStores, RecordStore } from "../../replication/ports.ts";
 import { requireNoLaterLife } from "../../replication/records/item-record.ts";
 import { placedRecords } from "../../replication/records/placed-records.ts";
-import { QUARANTINE_MAX_COUNT, STREAM_MAX } from "../../replication/limits.ts";
 import { createMemoryDisks, type MemoryDisks } from "./memory-disks.ts";
 import { type MemoryRecords, createMemoryRecords } from "./memory-records.ts";
 

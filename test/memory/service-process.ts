@@ -1,6 +1,6 @@
 import { createSealMemory, sealEpoch } from "../../mobility/epochs/seal.ts";
-import type { Log } from "../../mobility/system/log.ts";
 import type { MobilityPorts } from "../../mobility/service/ports.ts";
+import type { Log } from "../../mobility/system/log.ts";
 import type { HttpAnswer, HttpRequest } from "../../mobility/system/transport.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import type { MemoryMedium, MemoryProcess } from "./memory-medium.ts";

@@ -1,9 +1,9 @@
 import { chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { systemClock } from "../../mobility/system/clock.ts";
 import { startAppPoints, type AppPoints, type AppPointsOptions } from "../../mobility/consistency/app-points.ts";
 import { runScript } from "../../mobility/consistency/script.ts";
+import { systemClock } from "../../mobility/system/clock.ts";
 import { nodeFiles } from "../../mobility/system/node-files.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import { makeScript } from "./scripts.ts";

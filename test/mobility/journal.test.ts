@@ -2,10 +2,10 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSy
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { recoverJournal } from "../../mobility/capture/recover.ts";
 import { openImage } from "../../mobility/disks/image.ts";
 import { openJournal } from "../../mobility/journal/journal.ts";
 import type { JournalRecord } from "../../mobility/journal/record.ts";
-import { recoverJournal } from "../../mobility/capture/recover.ts";
 import { parseSegment, readSegment, segmentName } from "../../mobility/journal/segment.ts";
 import { nodeFiles } from "../../mobility/system/node-files.ts";
 import { createMemoryMedium } from "../memory/memory-files.ts";

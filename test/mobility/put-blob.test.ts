@@ -2,8 +2,8 @@ import { describe, expect, it } from "vitest";
 import { errorBody } from "../../mobility/control/answers.ts";
 import { controlUrl } from "../../mobility/system/guarded-url.ts";
 import { nodeFiles } from "../../mobility/system/node-files.ts";
-import { blobUrl, putDelta, putOutcome } from "../../mobility/upload/put-blob.ts";
 import type { HttpRequest } from "../../mobility/system/transport.ts";
+import { blobUrl, putDelta, putOutcome } from "../../mobility/upload/put-blob.ts";
 
 describe("Put Blob", () => {
   it("joins the container's address with the name and keeps the credential", () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { registerService, repeatRegistration } from "../../mobility/control/registration.ts";
-import { LeewardError } from "../../replication/errors.ts";
 import { REGISTER_ATTEMPTS } from "../../mobility/limits.ts";
+import { LeewardError } from "../../replication/errors.ts";
 import { type DiskDescription, type Position, startPosition } from "../../replication/position.ts";
 import { createRandom } from "../memory/random.ts";
 import { createVirtualTime } from "../memory/virtual-time.ts";

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { parseConfig } from "../../mobility/system/config.ts";
 import { openService } from "../../mobility/service/service.ts";
+import { parseConfig } from "../../mobility/system/config.ts";
 import type { HttpAnswer } from "../../mobility/system/transport.ts";
 import { decodeDelta } from "../../replication/delta/decode.ts";
 import { startPosition, type DiskDescription } from "../../replication/position.ts";

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import { parseConfig } from "../../mobility/system/config.ts";
 import { heartbeatRequest } from "../../mobility/service/report.ts";
 import { openService, type OpenedService } from "../../mobility/service/service.ts";
+import { parseConfig } from "../../mobility/system/config.ts";
 import type { HttpAnswer } from "../../mobility/system/transport.ts";
 import { decodeDelta } from "../../replication/delta/decode.ts";
 import { hasCode } from "../../replication/errors.ts";

@@ -1,12 +1,12 @@
 import { expect } from "vitest";
 import { openCapture, type Capture } from "../../mobility/capture/capture.ts";
-import { pause, type Clock } from "../../mobility/system/clock.ts";
+import { openState, stateFolder, type OpenedState } from "../../mobility/capture/open-state.ts";
 import { openDisks } from "../../mobility/disks/open-disks.ts";
 import { createSealMemory, sealEpoch, type SealedEpoch, type SealJob } from "../../mobility/epochs/seal.ts";
 import type { SpooledDelta } from "../../mobility/epochs/spool.ts";
-import type { Files } from "../../mobility/system/files.ts";
 import { uploadedTo, type ServiceState } from "../../mobility/epochs/state.ts";
-import { openState, stateFolder, type OpenedState } from "../../mobility/capture/open-state.ts";
+import { pause, type Clock } from "../../mobility/system/clock.ts";
+import type { Files } from "../../mobility/system/files.ts";
 import { createPace } from "../../mobility/system/pace.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import { deltaName } from "../../replication/names.ts";

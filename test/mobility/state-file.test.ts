@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from "vitest";
+import { openState, stateFolder } from "../../mobility/capture/open-state.ts";
 import { openDisks } from "../../mobility/disks/open-disks.ts";
 import { isOfStream, openStateFile, readState, uploadedTo, type ServiceState } from "../../mobility/epochs/state.ts";
-import { openState, stateFolder } from "../../mobility/capture/open-state.ts";
 import type * as Limits from "../../mobility/limits.ts";
 import { JOURNAL_CLOSED_SEGMENTS_MAX, STATE_RESERVE_BYTES } from "../../mobility/limits.ts";
 import { type Position, startPosition } from "../../replication/position.ts";

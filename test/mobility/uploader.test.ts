@@ -3,13 +3,13 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
 import { describe, expect, it, onTestFinished } from "vitest";
-import type { Clock } from "../../mobility/system/clock.ts";
 import type { SpooledDelta } from "../../mobility/epochs/spool.ts";
+import type { Clock } from "../../mobility/system/clock.ts";
 import { nodeFiles } from "../../mobility/system/node-files.ts";
 import type { HttpAnswer, HttpRequest } from "../../mobility/system/transport.ts";
+import { startUploader, type Uploader, type UploaderOptions } from "../../mobility/upload/uploader.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import { UPLOADS_IN_FLIGHT } from "../../replication/limits.ts";
-import { startUploader, type Uploader, type UploaderOptions } from "../../mobility/upload/uploader.ts";
 import { temporaryFolder } from "./temporary.ts";
 
 const md5Of = (text: string): string => createHash("md5").update(text).digest("base64");

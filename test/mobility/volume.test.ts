@@ -1,11 +1,11 @@
 import { truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { systemClock } from "../../mobility/system/clock.ts";
+import type { Recorder } from "../../mobility/capture/recorder.ts";
+import { createVolume } from "../../mobility/capture/volume.ts";
 import { openImage, type Image } from "../../mobility/disks/image.ts";
 import { createRangeLock } from "../../mobility/disks/range-lock.ts";
-import { createVolume } from "../../mobility/capture/volume.ts";
-import type { Recorder } from "../../mobility/capture/recorder.ts";
+import { systemClock } from "../../mobility/system/clock.ts";
 import { nodeFiles } from "../../mobility/system/node-files.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import { temporaryFolder } from "./temporary.ts";

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { openWriteLog, type WriteLogOptions } from "../../mobility/capture/write-log.ts";
 import { RECORD_HEADER_BYTES } from "../../mobility/journal/record.ts";
-import { DELTA_MAX_EXTENTS, EPOCH_MAX_EXTENTS } from "../../replication/limits.ts";
 import { EPOCH_MAX_DATA_BYTES } from "../../mobility/limits.ts";
+import { DELTA_MAX_EXTENTS, EPOCH_MAX_EXTENTS } from "../../replication/limits.ts";
 import { createRandom } from "../memory/random.ts";
 import { createVirtualTime } from "../memory/virtual-time.ts";
 

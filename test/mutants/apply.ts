@@ -427,7 +427,7 @@ export const APPLY_MUTANTS: readonly Mutant[] = [
     file: "replication/delta/decode.ts",
     find: `if (!sameBytes(computed, bytes.subarray(stored, stored + CHECKSUM_BYTES))) {`,
     replace: `if (stored < 0) {`,
-    tests: ["test/delta/rules.test.ts"],
+    tests: ["test/delta/position-rules.test.ts"],
   },
   {
     name: "an extent may end behind its disk",

@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { alertFailovers } from "../../replication/operations/alert-failovers.ts";
-import type { FlowRun } from "../../replication/operations/flow-run.ts";
 import { findAlertRecord, setAlertRule } from "../../replication/alerts/alert-record.ts";
 import type { Alert, AlertRule } from "../../replication/alerts/decide-alert.ts";
 import { type AlertContext, handleAlert } from "../../replication/alerts/handle-alert.ts";
 import { findJob } from "../../replication/jobs/job-record.ts";
 import { readManaged } from "../../replication/jobs/managed-item.ts";
+import { alertFailovers } from "../../replication/operations/alert-failovers.ts";
+import type { FlowRun } from "../../replication/operations/flow-run.ts";
 import { type FlowWorld, SOURCE_VM, enable, flowWorld, protectedWorld } from "./world.ts";
 
 const RULE: AlertRule = {

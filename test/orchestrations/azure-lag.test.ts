@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { LeewardError } from "../../replication/errors.ts";
-import { readLedger } from "../../replication/resources/ledger-record.ts";
 import { type JobRecord, stateDescription } from "../../replication/jobs/job.ts";
 import { readManaged } from "../../replication/jobs/managed-item.ts";
 import { AZURE_LAG_MS } from "../../replication/limits.ts";
 import { textOf } from "../../replication/resources/json.ts";
+import { readLedger } from "../../replication/resources/ledger-record.ts";
 import {
   type FlowWorld,
   SOURCE_VM,

@@ -1,14 +1,14 @@
 import { describe, expect, it } from "vitest";
-import type { OperationRequest } from "../../replication/operations/request.ts";
 import { isErrorCode } from "../../replication/errors.ts";
-import { readLedger } from "../../replication/resources/ledger-record.ts";
 import type { JobRecord } from "../../replication/jobs/job.ts";
 import { readManaged } from "../../replication/jobs/managed-item.ts";
-import type { PointRequest } from "../../replication/points/choose-point.ts";
+import type { OperationRequest } from "../../replication/operations/request.ts";
 import { listMappings } from "../../replication/planning/mapping-records.ts";
 import type { PlanOptions } from "../../replication/planning/options.ts";
 import { PLAN_REFUSALS, type PlanRefusalCode } from "../../replication/planning/plan.ts";
 import { readCatalog } from "../../replication/points/catalog.ts";
+import type { PointRequest } from "../../replication/points/choose-point.ts";
+import { readLedger } from "../../replication/resources/ledger-record.ts";
 import type { ResourceJson } from "../../replication/resources/resource-manager.ts";
 import type { MemoryResourceManager } from "../memory/memory-resource-manager.ts";
 import { SOURCE_GROUP, TARGET_GROUP } from "../planning/samples.ts";

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { FLOW_VERSION, type FlowRun } from "../../replication/operations/flow-run.ts";
 import { bestEffort } from "../../orchestrations/best-effort.ts";
 import { type Flow, type Step, Superseded, call, wait } from "../../orchestrations/steps.ts";
 import { FLOW_BEST_EFFORT_MAX_MS } from "../../replication/limits.ts";
+import { FLOW_VERSION, type FlowRun } from "../../replication/operations/flow-run.ts";
 import { drive } from "./driver.ts";
 import { FLOW_SCENARIOS } from "./flow-scenarios.ts";
 import { emptyHistory } from "./world.ts";

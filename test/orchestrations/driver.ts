@@ -1,11 +1,11 @@
-import type { FlowContext } from "../../replication/operations/context.ts";
 import { runActivity } from "../../orchestrations/activities/run-activity.ts";
+import type { ActivityName } from "../../orchestrations/activities/table.ts";
+import type { ActivityAnswer } from "../../orchestrations/activity-answer.ts";
 import { runFlow } from "../../orchestrations/run-flow.ts";
 import type { Step } from "../../orchestrations/steps.ts";
-import type { ActivityAnswer } from "../../orchestrations/activity-answer.ts";
-import type { FlowRun } from "../../replication/operations/flow-run.ts";
-import type { ActivityName } from "../../orchestrations/activities/table.ts";
 import { LeewardError } from "../../replication/errors.ts";
+import type { FlowContext } from "../../replication/operations/context.ts";
+import type { FlowRun } from "../../replication/operations/flow-run.ts";
 
 /** What has been done of one run, as Durable Functions keeps it: the results, in the order of the steps. */
 export interface History {

@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
+import { endReplication, lookWorkers } from "../../orchestrations/activities/workers.ts";
 import { applySlice } from "../../replication/apply/run.ts";
-import { readProgress, replaceProgress } from "../../replication/records/progress.ts";
-import type { Progress } from "../../replication/records/item.ts";
-import { ITEM_RECORD, journalName } from "../../replication/names.ts";
 import type { JobRecord } from "../../replication/jobs/job.ts";
 import { CLAIM_MS, POINT_SETTLE_MS, SLICE_MS, STORE_BLOB_WRITE_MS } from "../../replication/limits.ts";
-import { endReplication, lookWorkers } from "../../orchestrations/activities/workers.ts";
+import { ITEM_RECORD, journalName } from "../../replication/names.ts";
+import type { Progress } from "../../replication/records/item.ts";
+import { readProgress, replaceProgress } from "../../replication/records/progress.ts";
 import { type FlowWorld, addPoint, failover, plainOperation, protectedWorld } from "./world.ts";
 
 const NO_PAUSE = { pause: async () => undefined };

@@ -1,13 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { applySlice } from "../../replication/apply/run.ts";
-import { readProgress } from "../../replication/records/progress.ts";
 import { LeewardError } from "../../replication/errors.ts";
-import { intend } from "../../replication/resources/ledger.ts";
-import { changeLedger, readLedger } from "../../replication/resources/ledger-record.ts";
-import { findItem, readItem } from "../../replication/records/item-record.ts";
-import { recordHeartbeat } from "../../replication/service/heartbeat.ts";
 import { newRegistrationToken } from "../../replication/items/protect.ts";
-import { registerService } from "../../replication/service/register.ts";
 import { type JobRecord, stateDescription } from "../../replication/jobs/job.ts";
 import { readManaged } from "../../replication/jobs/managed-item.ts";
 import {
@@ -19,8 +13,14 @@ import {
   SLICE_MS,
 } from "../../replication/limits.ts";
 import { retryLeftover } from "../../replication/operations/leftovers.ts";
-import { SOURCE_GROUP } from "../planning/samples.ts";
+import { findItem, readItem } from "../../replication/records/item-record.ts";
+import { readProgress } from "../../replication/records/progress.ts";
+import { changeLedger, readLedger } from "../../replication/resources/ledger-record.ts";
+import { intend } from "../../replication/resources/ledger.ts";
+import { recordHeartbeat } from "../../replication/service/heartbeat.ts";
+import { registerService } from "../../replication/service/register.ts";
 import type { PortCall } from "../memory/wrapped-stores.ts";
+import { SOURCE_GROUP } from "../planning/samples.ts";
 import {
   type FlowWorld,
   SOURCE_VM,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { reconcileFlow } from "../../replication/operations/request.ts";
 import { LeewardError } from "../../replication/errors.ts";
 import type { LeewardEvent } from "../../replication/events/event.ts";
+import { reconcileFlow } from "../../replication/operations/request.ts";
 import { readProgress, replaceProgress } from "../../replication/records/progress.ts";
 import { type FlowWorld, enable, failover, flowWorld, plainOperation, protectedWorld } from "./world.ts";
 

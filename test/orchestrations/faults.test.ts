@@ -1,13 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { ACTIVITIES, type ActivityName } from "../../orchestrations/activities/table.ts";
+import type { Step } from "../../orchestrations/steps.ts";
+import { LeewardError } from "../../replication/errors.ts";
+import { readManaged } from "../../replication/jobs/managed-item.ts";
 import { FLOW_ACTIVITY_MAX_TRIES } from "../../replication/limits.ts";
+import type { FlowContext } from "../../replication/operations/context.ts";
 import type { OperationRequest } from "../../replication/operations/request.ts";
 import { readLedger } from "../../replication/resources/ledger-record.ts";
-import { LeewardError } from "../../replication/errors.ts";
-import type { FlowContext } from "../../replication/operations/context.ts";
-import type { Step } from "../../orchestrations/steps.ts";
 import { type Around, wrapQueue, wrapRecords, wrapStores } from "../memory/wrapped-stores.ts";
-import { readManaged } from "../../replication/jobs/managed-item.ts";
 import { drive } from "./driver.ts";
 import {
   type FlowWorld,

@@ -1,7 +1,7 @@
 import { LeewardError } from "../../replication/errors.ts";
-import { readProgress, replaceProgress } from "../../replication/records/progress.ts";
 import { CLAIM_MS } from "../../replication/limits.ts";
 import type { OperationRequest } from "../../replication/operations/request.ts";
+import { readProgress, replaceProgress } from "../../replication/records/progress.ts";
 import type { Flow } from "../../replication/states/states.ts";
 import { SOURCE_GROUP } from "../planning/samples.ts";
 import { drive } from "./driver.ts";

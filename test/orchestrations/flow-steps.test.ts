@@ -1,8 +1,8 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { FLOW_VERSION, FLOW_VERSIONS, type FlowVersion } from "../../replication/operations/flow-run.ts";
-import { FLOW_SCENARIOS, type FlowScenario } from "./flow-scenarios.ts";
 import { goldenFile, goldenSteps, stepName, stepsText } from "./flow-golden.ts";
+import { FLOW_SCENARIOS, type FlowScenario } from "./flow-scenarios.ts";
 import { emptyHistory } from "./world.ts";
 
 /**

@@ -1,22 +1,23 @@
 import { describe, expect, it } from "vitest";
-import { readLedger } from "../../replication/resources/ledger-record.ts";
-import { readProgress, replaceProgress } from "../../replication/records/progress.ts";
-import { readPoint } from "../../replication/points/manifest.ts";
-import { situationNow } from "../../replication/operations/situation.ts";
 import { LeewardError } from "../../replication/errors.ts";
+import { putPolicy } from "../../replication/items/policy-records.ts";
 import { listJobs } from "../../replication/jobs/job-record.ts";
 import { changeManaged, readManaged } from "../../replication/jobs/managed-item.ts";
-import { HEARTBEAT_RECORD } from "../../replication/names.ts";
-import { encodeRecord } from "../../replication/records/envelope.ts";
 import { FLOW_SOURCE_MAX_MS, LATEST_WAIT_MS } from "../../replication/limits.ts";
+import { HEARTBEAT_RECORD } from "../../replication/names.ts";
+import { situationNow } from "../../replication/operations/situation.ts";
+import { addMapping, listMappings } from "../../replication/planning/mapping-records.ts";
+import { readPoint } from "../../replication/points/manifest.ts";
+import { encodeRecord } from "../../replication/records/envelope.ts";
+import { readItem } from "../../replication/records/item-record.ts";
+import { readProgress, replaceProgress } from "../../replication/records/progress.ts";
+import { textOf } from "../../replication/resources/json.ts";
+import { readLedger } from "../../replication/resources/ledger-record.ts";
 import { restoreIdOf } from "../../replication/restore/record.ts";
 import { deleteRestore } from "../../replication/restore/remove.ts";
-import { readItem } from "../../replication/records/item-record.ts";
-import { addMapping, listMappings } from "../../replication/planning/mapping-records.ts";
-import { putPolicy } from "../../replication/items/policy-records.ts";
-import { textOf } from "../../replication/resources/json.ts";
-import { network } from "../resources/samples.ts";
 import { SOURCE_GROUP } from "../planning/samples.ts";
+import { network } from "../resources/samples.ts";
+import { drive } from "./driver.ts";
 import {
   type FlowWorld,
   SOURCE_VM,
@@ -29,7 +30,6 @@ import {
   protectedWorld,
   settingsOf,
 } from "./world.ts";
-import { drive } from "./driver.ts";
 
 const TARGET_GROUP = "/subscriptions/s1/resourceGroups/shop-asr";
 

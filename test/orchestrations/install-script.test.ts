@@ -3,9 +3,9 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync }
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { readInstallCommand } from "../../local/supervisor/install-command.ts";
 import { installSettings } from "../../orchestrations/activities/install-script.ts";
 import { isInstallScriptUrl } from "../../replication/operations/install-script.ts";
-import { readInstallCommand } from "../../local/supervisor/install-command.ts";
 import { enable, flowWorld } from "./world.ts";
 
 const URL_OF_SCRIPT = "https://packages.invalid/v1/install-mobility.sh";

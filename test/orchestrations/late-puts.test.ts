@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { retryLeftover } from "../../replication/operations/leftovers.ts";
-import { LEFT_RETRY_MS } from "../../replication/limits.ts";
 import { readManaged } from "../../replication/jobs/managed-item.ts";
+import { LEFT_RETRY_MS } from "../../replication/limits.ts";
+import { retryLeftover } from "../../replication/operations/leftovers.ts";
 import { changeLedger, readLedger } from "../../replication/resources/ledger-record.ts";
 import { emptyLedger, intend } from "../../replication/resources/ledger.ts";
 import type { ResourceJson } from "../../replication/resources/resource-manager.ts";

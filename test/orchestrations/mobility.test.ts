@@ -1,11 +1,11 @@
 import { expect, it } from "vitest";
-import { FLOW_VERSION } from "../../replication/operations/flow-run.ts";
 import { lookMobility } from "../../orchestrations/activities/mobility.ts";
-import { recordHeartbeat } from "../../replication/service/heartbeat.ts";
-import { readItem } from "../../replication/records/item-record.ts";
 import { protectItem } from "../../replication/items/protect.ts";
-import { registerService } from "../../replication/service/register.ts";
+import { FLOW_VERSION } from "../../replication/operations/flow-run.ts";
+import { readItem } from "../../replication/records/item-record.ts";
 import { startOf } from "../../replication/records/streams.ts";
+import { recordHeartbeat } from "../../replication/service/heartbeat.ts";
+import { registerService } from "../../replication/service/register.ts";
 import { removeItem } from "../memory/memory-stores.ts";
 import { flowWorld } from "./world.ts";
 

@@ -1,14 +1,14 @@
 import { describe, expect, it } from "vitest";
-import { requestOperation, requireRepairable, reconcileFlow } from "../../replication/operations/request.ts";
-import { FLOW_VERSION, type FlowRun } from "../../replication/operations/flow-run.ts";
 import { growingPauseMs } from "../../orchestrations/steps.ts";
-import { readProgress } from "../../replication/records/progress.ts";
-import { encodeRecord } from "../../replication/records/envelope.ts";
 import { protectItem } from "../../replication/items/protect.ts";
-import { type JobRecord, failJob, jobIdOf, succeedJob } from "../../replication/jobs/job.ts";
-import { JOBS_KEPT_MAX_COUNT } from "../../replication/limits.ts";
 import { changeJob, ensureJob, findJob, forgetOldJobs, listJobs } from "../../replication/jobs/job-record.ts";
+import { type JobRecord, failJob, jobIdOf, succeedJob } from "../../replication/jobs/job.ts";
 import { changeManaged, readManaged } from "../../replication/jobs/managed-item.ts";
+import { JOBS_KEPT_MAX_COUNT } from "../../replication/limits.ts";
+import { FLOW_VERSION, type FlowRun } from "../../replication/operations/flow-run.ts";
+import { requestOperation, requireRepairable, reconcileFlow } from "../../replication/operations/request.ts";
+import { encodeRecord } from "../../replication/records/envelope.ts";
+import { readProgress } from "../../replication/records/progress.ts";
 import { drive } from "./driver.ts";
 import { type FlowWorld, enable, failover, flowWorld, plainOperation, protectedWorld } from "./world.ts";
 

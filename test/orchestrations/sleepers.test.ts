@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { readProgress, replaceProgress } from "../../replication/records/progress.ts";
+import { runActivity } from "../../orchestrations/activities/run-activity.ts";
 import { applySlice } from "../../replication/apply/run.ts";
 import type { JobRecord } from "../../replication/jobs/job.ts";
 import { POINT_SETTLE_MS, SLICE_MS } from "../../replication/limits.ts";
-import { runActivity } from "../../orchestrations/activities/run-activity.ts";
-import { readItem } from "../../replication/records/item-record.ts";
 import { listPoints } from "../../replication/points/catalog.ts";
+import { readItem } from "../../replication/records/item-record.ts";
+import { readProgress, replaceProgress } from "../../replication/records/progress.ts";
 import { type Around, wrapStores } from "../memory/wrapped-stores.ts";
 import { type FlowWorld, enable, failover, plainOperation, protectedWorld } from "./world.ts";
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { FLOW_VERSION, type FlowRun } from "../../replication/operations/flow-run.ts";
 import { type Flow, FlowFailure, Superseded, call, inTasks, until, wait } from "../../orchestrations/steps.ts";
 import { FLOW_ACTIVITY_MAX_TRIES, FLOW_PAUSE_MAX_MS, FLOW_PAUSE_MS } from "../../replication/limits.ts";
+import { FLOW_VERSION, type FlowRun } from "../../replication/operations/flow-run.ts";
 
 const RUN: FlowRun = { version: FLOW_VERSION, itemId: "web-1", jobId: "0".repeat(32), flow: "disable-protection" };
 const failed = (more: object = {}) => ({

@@ -1,6 +1,8 @@
 import type { OrchestrationHandler } from "durable-functions";
 import { describe, expect, it, vi } from "vitest";
 import { registerFlows } from "../../orchestrations/durable.ts";
+import { openMemoryStore } from "../../packages/azure-local/functions-host/durable/stores/memory-store.ts";
+import { type Functions, type World, makeWorld } from "../../packages/azure-local/test/functions-host/durable/world.ts";
 import { readManaged } from "../../replication/jobs/managed-item.ts";
 import {
   FLOW_VERSION,
@@ -9,8 +11,6 @@ import {
   type FlowVersion,
   orchestratorOf,
 } from "../../replication/operations/flow-run.ts";
-import { type Functions, type World, makeWorld } from "../../packages/azure-local/test/functions-host/durable/world.ts";
-import { openMemoryStore } from "../../packages/azure-local/functions-host/durable/stores/memory-store.ts";
 import { FLOW_SCENARIOS, type FlowScenario } from "./flow-scenarios.ts";
 import type { FlowWorld } from "./world.ts";
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { FLOW_VERSION, FLOW_VERSIONS } from "../../replication/operations/flow-run.ts";
 import { readManaged } from "../../replication/jobs/managed-item.ts";
+import { FLOW_VERSION, FLOW_VERSIONS } from "../../replication/operations/flow-run.ts";
 import { drive } from "./driver.ts";
 import { goldenSteps, stepName } from "./flow-golden.ts";
 import { FLOW_SCENARIOS } from "./flow-scenarios.ts";

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { type FlowContext, managementOf } from "../../replication/operations/context.ts";
 import { LeewardError } from "../../replication/errors.ts";
-import { readLedger } from "../../replication/resources/ledger-record.ts";
 import { findJob } from "../../replication/jobs/job-record.ts";
 import { readManaged } from "../../replication/jobs/managed-item.ts";
 import { FLOW_STAGE_MAX_MS, FLOW_STEP_MAX_BEGINS } from "../../replication/limits.ts";
+import { type FlowContext, managementOf } from "../../replication/operations/context.ts";
+import { readLedger } from "../../replication/resources/ledger-record.ts";
 import type { Change, ResourceManager } from "../../replication/resources/resource-manager.ts";
 import { drive } from "./driver.ts";
 import { type FlowWorld, TARGET_VM, emptyHistory, enable, failover, flowWorld, protectedWorld } from "./world.ts";

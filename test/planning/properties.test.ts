@@ -5,8 +5,8 @@ import { parseAddress, parsePrefix, usableRange } from "../../replication/planni
 import type { TargetFacts } from "../../replication/planning/facts.ts";
 import type { SourceMachine } from "../../replication/planning/inventory.ts";
 import { NAME_RULES, type NameKind, fittedName, hashedName, nameFault } from "../../replication/planning/name-rules.ts";
-import type { TargetPlan } from "../../replication/planning/plan.ts";
 import { planTarget } from "../../replication/planning/plan-target.ts";
+import type { TargetPlan } from "../../replication/planning/plan.ts";
 import { dataDisk, disk, facts, input, machine, network, nic, size } from "./samples.ts";
 
 const KINDS: readonly NameKind[] = [

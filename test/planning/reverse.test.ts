@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { SourceMachine, SourceNic } from "../../replication/planning/inventory.ts";
-import type { TargetPlan } from "../../replication/planning/plan.ts";
 import { planTarget } from "../../replication/planning/plan-target.ts";
+import type { TargetPlan } from "../../replication/planning/plan.ts";
 import { reversedOptions } from "../../replication/planning/reverse.ts";
 import { SOURCE_GROUP, dataDisk, disk, facts, input, machine, network, nic, planOf } from "./samples.ts";
 

@@ -7,8 +7,8 @@ import type {
   TargetSize,
 } from "../../replication/planning/inventory.ts";
 import type { PlanInput, PlanOptions } from "../../replication/planning/options.ts";
-import type { PlanPurpose, TargetPlan } from "../../replication/planning/plan.ts";
 import { planTarget } from "../../replication/planning/plan-target.ts";
+import type { PlanPurpose, TargetPlan } from "../../replication/planning/plan.ts";
 
 const GIB = 1024 ** 3;
 export const SOURCE_GROUP = "/subscriptions/s1/resourceGroups/shop";

@@ -1,11 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { ITEM_RECORD } from "../../replication/names.ts";
 import { protectItem } from "../../replication/items/protect.ts";
-import { requestRepair } from "../../replication/service/repair.ts";
-import { sweepItem } from "../../replication/sweep/sweep.ts";
+import { ITEM_RECORD } from "../../replication/names.ts";
 import { listPoints } from "../../replication/points/catalog.ts";
 import type { ItemStores } from "../../replication/ports.ts";
-import { wrapStores } from "../memory/wrapped-stores.ts";
+import { requestRepair } from "../../replication/service/repair.ts";
+import { sweepItem } from "../../replication/sweep/sweep.ts";
 import {
   DISKS,
   HOUR_MS,
@@ -17,6 +16,7 @@ import {
   protectedWorld,
   snapshotOf,
 } from "../items/world.ts";
+import { wrapStores } from "../memory/wrapped-stores.ts";
 
 const points = async (world: World) =>
   (await listPoints(world.stores.records(ITEM))).points.map(({ pointId }) => pointId);

@@ -1,13 +1,13 @@
 import { describe, expect, it } from "vitest";
-import { changeItem } from "../../replication/records/item-record.ts";
-import { PROGRESS_RECORD, manifestName, pinsName } from "../../replication/names.ts";
-import { type SweepSummary, sweepItem } from "../../replication/sweep/sweep.ts";
 import { OLD_STREAM_KEEP_MS, ORPHAN_GRACE_MS, POINT_SETTLE_MS, TOMBSTONE_MS } from "../../replication/limits.ts";
+import { PROGRESS_RECORD, manifestName, pinsName } from "../../replication/names.ts";
 import { listPoints, readCatalog } from "../../replication/points/catalog.ts";
 import { type PointManifest, encodePoint, makePointId, readPoint } from "../../replication/points/manifest.ts";
 import { pinPoint, readPins } from "../../replication/points/pins.ts";
-import { startRestore } from "../../replication/restore/start.ts";
 import type { ItemStores } from "../../replication/ports.ts";
+import { changeItem } from "../../replication/records/item-record.ts";
+import { startRestore } from "../../replication/restore/start.ts";
+import { type SweepSummary, sweepItem } from "../../replication/sweep/sweep.ts";
 import {
   DISKS,
   HOUR_MS,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { LeewardError } from "../../replication/errors.ts";
-import { manifestName, pinsName } from "../../replication/names.ts";
 import { PRUNE_MAX_POINTS } from "../../replication/limits.ts";
+import { manifestName, pinsName } from "../../replication/names.ts";
 import { listPoints } from "../../replication/points/catalog.ts";
 import { beginDeletion, pinPoint, readPins, unpinPoint, snapshotsOf } from "../../replication/points/pins.ts";
 import { finishDeletion, pruneExpired } from "../../replication/sweep/prune.ts";

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { manifestName } from "../../replication/names.ts";
-import { sweepItem } from "../../replication/sweep/sweep.ts";
 import { POINT_CACHE_KEPT_MS, POINT_CACHE_MAX_DISKS } from "../../replication/limits.ts";
+import { manifestName } from "../../replication/names.ts";
 import type { PointManifest, PointTombstone } from "../../replication/points/manifest.ts";
 import { createPointCache } from "../../replication/points/point-cache.ts";
+import { sweepItem } from "../../replication/sweep/sweep.ts";
 import { ITEM, START, type World, addPoint, protectedWorld } from "../items/world.ts";
 import { wrapStores } from "../memory/wrapped-stores.ts";
 

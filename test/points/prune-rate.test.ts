@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { sweepItem } from "../../replication/sweep/sweep.ts";
 import { DISKS_MAX_COUNT, POINT_INTERVAL_MIN_MS, PRUNE_MAX_SNAPSHOTS } from "../../replication/limits.ts";
 import { listPoints } from "../../replication/points/catalog.ts";
 import { makePointId } from "../../replication/points/manifest.ts";
 import { removePoints } from "../../replication/sweep/prune.ts";
+import { sweepItem } from "../../replication/sweep/sweep.ts";
 import { ITEM, START, START_MS, type World, addPoint, protectedWorld } from "../items/world.ts";
 
 async function takePoints(world: World, from: number, count: number): Promise<void> {

@@ -1,7 +1,4 @@
 import { describe, expect, it } from "vitest";
-import { type SweepSummary, sweepItem } from "../../replication/sweep/sweep.ts";
-import { journalName, manifestName, pinsName } from "../../replication/names.ts";
-import { encodeRecord } from "../../replication/records/envelope.ts";
 import {
   ORPHAN_GRACE_MS,
   POINT_SETTLE_MS,
@@ -9,11 +6,14 @@ import {
   SWEEP_MAX_SNAPSHOTS,
   TOMBSTONE_MS,
 } from "../../replication/limits.ts";
+import { journalName, manifestName, pinsName } from "../../replication/names.ts";
 import { listPoints } from "../../replication/points/catalog.ts";
 import { encodePoint, makePointId, readPoint } from "../../replication/points/manifest.ts";
 import { beginDeletion, pinPoint, snapshotsOf } from "../../replication/points/pins.ts";
-import { lastUnneededEpoch } from "../../replication/sweep/trim-journal.ts";
 import type { ItemStores } from "../../replication/ports.ts";
+import { encodeRecord } from "../../replication/records/envelope.ts";
+import { type SweepSummary, sweepItem } from "../../replication/sweep/sweep.ts";
+import { lastUnneededEpoch } from "../../replication/sweep/trim-journal.ts";
 import { killedEverywhere } from "../items/interrupted.ts";
 import {
   DISKS,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { ResourceJson } from "../../replication/resources/resource-manager.ts";
 import { readInventory } from "../../replication/resources/read-inventory.ts";
+import type { ResourceJson } from "../../replication/resources/resource-manager.ts";
 import { sizesOf, zonesOf } from "../../replication/resources/sizes.ts";
 import { type SourceResources, sourceMachineOf } from "../../replication/resources/source-machine.ts";
 import { memoryResourceManager } from "../memory/memory-resource-manager.ts";

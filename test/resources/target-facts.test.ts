@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { planTarget } from "../../replication/planning/plan-target.ts";
-import type { ResourceJson } from "../../replication/resources/resource-manager.ts";
 import { readTargetFacts } from "../../replication/resources/read-target-facts.ts";
+import type { ResourceJson } from "../../replication/resources/resource-manager.ts";
 import type { KnownFacts } from "../../replication/resources/target-facts.ts";
 import { memoryResourceManager } from "../memory/memory-resource-manager.ts";
 import { input, TARGET_GROUP } from "../planning/samples.ts";

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import type { TargetPlan } from "../../replication/planning/plan.ts";
-import type { ResourceJson } from "../../replication/resources/resource-manager.ts";
 import type { RestoredSources } from "../../replication/resources/bodies.ts";
-import { judgeStep } from "../../replication/resources/judge-step.ts";
 import { partOf, tagsOf } from "../../replication/resources/json.ts";
+import { judgeStep } from "../../replication/resources/judge-step.ts";
+import type { ResourceJson } from "../../replication/resources/resource-manager.ts";
 import { tagsFor } from "../../replication/resources/tags.ts";
 import { type ResourceStep, type Walk, failoverWalk, protectionWalk } from "../../replication/resources/walk.ts";
 import { dataDisk, disk, network, nic, planOf, SOURCE_GROUP, TARGET_GROUP } from "../planning/samples.ts";

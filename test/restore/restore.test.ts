@@ -1,6 +1,4 @@
 import { describe, expect, it } from "vitest";
-import type { ItemContext } from "../../replication/points/context.ts";
-import { sweepItem } from "../../replication/sweep/sweep.ts";
 import {
   RESTORE_COPIES_MAX_TRIES,
   RESTORE_KEPT_MS,
@@ -9,6 +7,7 @@ import {
   RESTORE_SETTLE_MS,
   RESTORE_STALE_MS,
 } from "../../replication/limits.ts";
+import type { ItemContext } from "../../replication/points/context.ts";
 import type { PointManifest } from "../../replication/points/manifest.ts";
 import { pinPoint, readPins, unpinPoint } from "../../replication/points/pins.ts";
 import type { CopyState, ItemStores } from "../../replication/ports.ts";
@@ -17,6 +16,7 @@ import { deleteRestore, removeRestore } from "../../replication/restore/remove.t
 import { type RestoreStep, restoreSlice } from "../../replication/restore/slice.ts";
 import { startRestore } from "../../replication/restore/start.ts";
 import { restoreStatus, restoredDisks } from "../../replication/restore/status.ts";
+import { sweepItem } from "../../replication/sweep/sweep.ts";
 import { killedEverywhere } from "../items/interrupted.ts";
 import { DISKS, HOUR_MS, ITEM, type World, addPoint, protectedWorld, START } from "../items/world.ts";
 

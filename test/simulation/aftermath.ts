@@ -1,18 +1,18 @@
-import { textOf } from "../../replication/resources/json.ts";
-import { RESTORES_PREFIX, manifestName } from "../../replication/names.ts";
-import { findItem } from "../../replication/records/item-record.ts";
 import { findManaged } from "../../replication/jobs/managed-item.ts";
 import { SECTOR_BYTES } from "../../replication/limits.ts";
-import { readProgress } from "../../replication/records/progress.ts";
+import { RESTORES_PREFIX, manifestName } from "../../replication/names.ts";
 import type { PointManifest } from "../../replication/points/manifest.ts";
-import { type RestoreRecord, findRestore, isFinished, restoredDisk } from "../../replication/restore/record.ts";
 import type { ItemStores } from "../../replication/ports.ts";
+import { findItem } from "../../replication/records/item-record.ts";
+import { readProgress } from "../../replication/records/progress.ts";
+import { textOf } from "../../replication/resources/json.ts";
+import { type RestoreRecord, findRestore, isFinished, restoredDisk } from "../../replication/restore/record.ts";
 import { markOf } from "./oracle.ts";
 import type { ProtectedMachine, World } from "./world.ts";
 
 type Say = (sentence: string) => void;
 
-/** A point is published by the sweep after the one that finds it, at the latest. */
+/** A point is published at the latest by the sweep after the one that finds it. */
 const TOLD_WITHIN_MS = 3 * 60_000;
 const NEWEST_TOLD_MS = 90_000;
 const LANDED_WITHIN_MS = 10_000;
@@ -28,10 +28,10 @@ export async function restoresOf(stores: ItemStores, itemId: string): Promise<re
   return found;
 }
 
-/** What is being removed goes on its own a while later, when everything that a slice had under way has settled. */
+/** A restore under removal goes by itself later, once all requests of its last slice have settled. */
 export const isOver = (restore: RestoreRecord): boolean => isFinished(restore) || restore.state === "Removing";
 
-/** A restore that says that it succeeded holds a state that the machine had, and no older one than its point. */
+/** A restore that succeeded holds a state that the machine was in, and no older one than its point. */
 export async function checkRestores(
   { stores, memory }: World,
   { itemId, source }: ProtectedMachine,
@@ -57,8 +57,8 @@ export async function checkRestores(
 }
 
 /**
- * In the disaster there is nothing but the target account: without the source region, without what a process of the app
- * remembers, the API lists the points that lie there, and no other.
+ * In a disaster only the target account is left. A new process of the app, without the source region, must list
+ * exactly the points that are in that account.
  */
 export async function checkCatalog(
   world: World,
@@ -80,28 +80,28 @@ export async function checkCatalog(
   }
 }
 
-/** Each point that is still there, and the health as it is in the end, came to those who subscribed. */
+/** Subscribers have been told of each point that still exists, and of the health at the end. */
 export async function checkTold(
   { topic, timeline, stores, regionLost }: World,
   { itemId }: ProtectedMachine,
   points: readonly PointManifest[],
   say: Say,
 ): Promise<void> {
-  // The sweep passes over what is failed over, and what is going.
+  // The sweep skips items that have failed over or are being disabled.
   const managed = await findManaged(stores, itemId);
   if (managed !== undefined && managed.situation.state !== "Protected") return;
   const nowMs = timeline.now();
-  // What the progress record does not know yet is told together with the next point: after a repair, or when a worker
-  // died before it had noted the point.
+  // A point that the progress record does not name yet is published together with the next one. This happens after a
+  // repair, or when a worker died before it recorded the point.
   const newest = (await readProgress(stores.records(itemId)))?.progress.lastPoint;
   if (newest === undefined || nowMs - newest.targetTimeMs < NEWEST_TOLD_MS) return;
-  // With its cache gone each item holds up a sweep for a minute.
+  // Each item whose cache account is gone delays a sweep by a minute.
   const withinMs = regionLost ? 5 * TOLD_WITHIN_MS : TOLD_WITHIN_MS;
   const bornMs = new Map(
     (await stores.records(itemId).list("points/", 10_000)).map(({ name, createdMs }) => [name, createdMs]),
   );
   for (const { pointId, targetTimeMs } of points) {
-    // One that landed long after its worker had given it up stands behind points that were told (docs/events.md).
+    // A manifest that landed late, after points behind it were published, is not published (docs/events.md).
     const isLate = (bornMs.get(manifestName(pointId)) ?? 0) - targetTimeMs > LANDED_WITHIN_MS;
     if (
       !isLate &&

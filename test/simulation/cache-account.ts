@@ -1,22 +1,22 @@
-import { cacheContainer, parseDeltaName } from "../../replication/names.ts";
-import { CACHE_GRANT_MS } from "../../replication/limits.ts";
-import type { CacheAccess, ItemStores } from "../../replication/ports.ts";
 import type { HttpAnswer } from "../../mobility/system/transport.ts";
+import { CACHE_GRANT_MS } from "../../replication/limits.ts";
+import { cacheContainer, parseDeltaName } from "../../replication/names.ts";
+import type { CacheAccess, ItemStores } from "../../replication/ports.ts";
 import { CACHE_HOST, httpAnswer, md5Of } from "./network.ts";
 import type { Timeline } from "./timeline.ts";
 
-/** The cache account as uploads meet it: grants, conditions, and an event for every blob that was made. */
+/** The cache account as uploads see it: grants, conditions, and an event for every blob that is made. */
 export interface CacheAccount {
   readonly access: CacheAccess;
   readonly putBlob: (url: URL, bytes: Buffer, contentMd5: string) => Promise<HttpAnswer>;
-  /** Addresses with a credential that is good now. */
+  /** URLs with a credential that is valid now. */
   openGrants(): readonly string[];
 }
 
 export interface CacheAccountOptions {
   readonly timeline: Timeline;
   readonly stores: ItemStores;
-  /** Whether the container is there: what was removed takes nothing. */
+  /** Whether the container exists: one that was removed accepts nothing. */
   readonly hasContainer: (itemId: string, stream: number) => boolean;
   readonly created: (itemId: string, stream: number) => void;
 }

@@ -1,6 +1,5 @@
-import { hasCode } from "../../replication/errors.ts";
-import { readProgress } from "../../replication/records/progress.ts";
 import { decodeDelta, verifyFrames } from "../../replication/delta/decode.ts";
+import { hasCode } from "../../replication/errors.ts";
 import {
   EVENTS_RECORD,
   HEARTBEAT_RECORD,
@@ -9,9 +8,10 @@ import {
   journalName,
   manifestName,
 } from "../../replication/names.ts";
-import type { Progress } from "../../replication/records/item.ts";
 import type { RecordStore } from "../../replication/ports.ts";
 import { type Position, samePosition } from "../../replication/position.ts";
+import type { Progress } from "../../replication/records/item.ts";
+import { readProgress } from "../../replication/records/progress.ts";
 import type { Step } from "./plan.ts";
 import { readablePoints } from "./verdict.ts";
 import type { ProtectedMachine, World } from "./world.ts";
@@ -34,8 +34,8 @@ export async function damage(world: World, machine: ProtectedMachine, step: Dama
 }
 
 /**
- * All workers die in the middle of the next batch, and an entry of the journal that it needs is damaged when others
- * come.
+ * Kills all workers in the middle of the next batch, and damages a journal entry that the batch needs before new
+ * workers start.
  */
 function damageBatch(world: World, { itemId }: ProtectedMachine, step: DamageStep): void {
   const listener = (changedId: string, { stream, applied, intent }: Progress): void => {
@@ -64,7 +64,7 @@ async function victimOf(
 ): Promise<Victim | undefined> {
   const records = stores.records(itemId);
   if (kind === "journal-damaged") return { place: records, name: journalName(stream, applied.epoch + 1) };
-  // Of these every next word makes a new one.
+  // Each of these is made anew with the next write to it.
   if (kind === "record-damaged") {
     const name = random.pick([HEARTBEAT_RECORD, STREAMS_RECORD, EVENTS_RECORD]);
     return { place: name === STREAMS_RECORD ? stores.management(itemId) : records, name };
@@ -99,8 +99,8 @@ async function strike(world: World, place: RecordStore, name: string, step: Dama
 }
 
 /**
- * True when the next delta, or all that a batch which was begun still needs, lies whole in one of its two places:
- * nothing has to be repaired then.
+ * True when the cache or the journal holds each delta that is needed next undamaged: the next one, or all that are
+ * left of a batch that was begun. Then nothing has to be repaired.
  */
 export async function canGoOn(
   { stores, regionLost }: World,

@@ -1,10 +1,10 @@
-import type { FlowContext } from "../../replication/operations/context.ts";
 import { runActivity } from "../../orchestrations/activities/run-activity.ts";
 import type { ActivityName } from "../../orchestrations/activities/table.ts";
+import type { ActivityRequest } from "../../orchestrations/activity-answer.ts";
+import { runFlow } from "../../orchestrations/run-flow.ts";
+import type { FlowContext } from "../../replication/operations/context.ts";
 import type { FlowRun } from "../../replication/operations/flow-run.ts";
 import type { FlowHost } from "../../replication/operations/request.ts";
-import { runFlow } from "../../orchestrations/run-flow.ts";
-import type { ActivityRequest } from "../../orchestrations/activity-answer.ts";
 import type { SimulatedProcess } from "./process.ts";
 import type { Timeline } from "./timeline.ts";
 
@@ -34,7 +34,7 @@ interface Instance {
   isOver: boolean;
 }
 
-/** An activity whose process died, or stalls, is given to another after this time: the lock of a work item. */
+/** The lock of a work item: an activity whose process died or stalls is given to another after this time. */
 const ACTIVITY_LOCK_MS = 60_000;
 const DISPATCH_MS = 20;
 
@@ -47,7 +47,7 @@ export function createDurableHost(options: DurableHostOptions): FlowHost {
   const instances = new Map<string, Instance>();
 
   const record = (instance: Instance, at: number, step: string, result: unknown): void => {
-    // Of two that did the same step the first counts.
+    // When two workers ran the same step, the first result counts.
     if (instance.isOver || instance.results.length !== at) return;
     instance.steps.push(step);
     instance.results.push(result === undefined ? undefined : JSON.parse(JSON.stringify(result)));

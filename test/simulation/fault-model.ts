@@ -44,7 +44,7 @@ export const FAULT_MODEL = {
   "region-lost": "detected",
   // A failover ends with an error, and can be asked for again.
   "machine-refused": "detected",
-  // Two services for one item: one of them uploads, and when that is the wrong one the other says so and needs a
+  // Two services for one item, of which one uploads. When that is the wrong one, the other reports it and needs a
   // repair.
   "second-service": "repaired",
   // Damage.
@@ -70,7 +70,7 @@ export interface SentCall {
 interface Fate {
   /** When its effect takes place; undefined: never. */
   readonly arrivesMs: number | undefined;
-  /** When the caller hears, and what: the answer, or that nobody answered. */
+  /** When the caller gets the answer, or learns that there is none. */
   readonly answersMs: number;
   readonly kind: "answered" | "unanswered" | "throttled";
 }
@@ -79,8 +79,8 @@ interface Fate {
 export type FaultRates = Readonly<Partial<Record<FaultKind, number>>>;
 
 /**
- * Draws fates. What is drawn for one process does not depend on how often others ask, so that a history keeps its shape
- * when a part is left out.
+ * Decides the fate of each request at random. The fates of one process do not depend on the requests of others, so
+ * that a history changes little when a part is left out.
  */
 export interface FaultInjector {
   fate(processName: string, callNumber: number, call: SentCall): Fate;
@@ -90,9 +90,9 @@ const FAST_MS = 2;
 const USUAL_MS = 40;
 const SLOW_MS = 4_000;
 const LATE_MS = 90_000;
-/** A PUT of a resource: when it was disabled meanwhile, the sweep looks once more after an hour. */
+/** The PUT of a resource. If its item was disabled meanwhile, the sweep checks for it again after an hour. */
 export const LATE_RESOURCE_MS = 10 * 60_000;
-/** A removal names no version: one that takes effect long after the next life has made the name again hits that. */
+/** A removal names no version: a very late one would remove what the item's next life has made under the name. */
 const LATE_REMOVAL_MS = 25_000;
 /** The product's own limits for one request, by place and access (`replication/limits.ts`); a client gives up then. */
 const GIVES_UP_MS = { read: 60_000, write: 20_000 } as const;
@@ -112,8 +112,8 @@ export function createFaultInjector(seed: number, rates: FaultRates, isCalm: () 
         case "answer-lost":
           return { arrivesMs: usualMs / 2, answersMs: usualMs, kind: "unanswered" };
         case "effect-late":
-          // Each of many requests may be late, which would be a part of the effect, and of what was seen when they were
-          // sent.
+          // If one of many requests were late, only a part of the effect would be, with the names that were known when
+          // it was sent. The model has no parts, so only the answer is lost.
           if (MANY_REQUESTS.test(call.operation))
             return { arrivesMs: usualMs / 2, answersMs: usualMs, kind: "unanswered" };
           return {
@@ -144,7 +144,7 @@ function latestMs({ place, operation }: SentCall, giveUpMs: number): number {
   return operation.startsWith("manager.begin put/") ? LATE_RESOURCE_MS : LATE_REMOVAL_MS;
 }
 
-/** Calls of a port that are many requests of its adapter, and one effect of its model. */
+/** Calls of a port that the adapter makes as many requests, and the memory double as one effect. */
 const MANY_REQUESTS = /^stores\.(removeTargetData|removeCacheData|createContainers) /;
 
 const OF_REQUESTS = [

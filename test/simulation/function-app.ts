@@ -6,7 +6,11 @@ import type {
   StorageQueueFunctionOptions,
   Timer,
 } from "@azure/functions";
+import { LARGE_BATCHES_AT_ONCE } from "../../functions/limits.ts";
 import { applyHints } from "../../functions/queues/apply-hints.ts";
+import { restoreSlices } from "../../functions/queues/restore-slices.ts";
+import { failoverCommit, unplannedFailover } from "../../functions/routes/failovers.ts";
+import { heartbeatMobility, registerMobility, settleMobility } from "../../functions/routes/mobility.ts";
 import {
   disableProtection,
   newRegistrationToken,
@@ -14,21 +18,17 @@ import {
   repairReplication,
   showItem,
 } from "../../functions/routes/protected-items.ts";
-import { failoverCommit, unplannedFailover } from "../../functions/routes/failovers.ts";
-import { heartbeatMobility, registerMobility, settleMobility } from "../../functions/routes/mobility.ts";
-import { openWakeUps } from "../../functions/serving/wake-ups.ts";
 import { listRecoveryPoints } from "../../functions/routes/recovery-points.ts";
 import { restoreRecoveryPoint } from "../../functions/routes/restores.ts";
-import { restoreSlices } from "../../functions/queues/restore-slices.ts";
+import { openServiceGates } from "../../functions/serving/request-gate.ts";
+import { openWakeUps } from "../../functions/serving/wake-ups.ts";
 import { sweep } from "../../functions/timers/sweep.ts";
 import { takePoints } from "../../functions/timers/take-points.ts";
-import { openServiceGates } from "../../functions/serving/request-gate.ts";
 import type { Application, ApplicationSource } from "../../functions/wiring.ts";
 import { createLargeBatches } from "../../replication/apply/large-batches.ts";
-import { LARGE_BATCHES_AT_ONCE } from "../../functions/limits.ts";
 import { createPointCache } from "../../replication/points/point-cache.ts";
-import type { QueueName, Queues } from "./queues.ts";
 import type { SimulatedProcess } from "./process.ts";
+import type { QueueName, Queues } from "./queues.ts";
 import type { Timeline } from "./timeline.ts";
 
 /** The triggers of the product that a history needs, as the host would run them. */
@@ -66,7 +66,7 @@ export interface AppAnswer {
 export interface AppProcess {
   readonly process: SimulatedProcess;
   readonly application: Application;
-  /** Answers when the handler does; never when the process dies meanwhile. */
+  /** Answers when the handler does; never when the process dies before. */
   request(route: RouteName, request: AppRequest): Promise<AppAnswer>;
   runTimer(timer: TimerName): void;
 }
@@ -121,7 +121,7 @@ export function startAppProcess(options: AppProcessOptions): AppProcess {
     request: async (route, request) =>
       answerOf(await ROUTES[route](source).handler(fakeRequest(request), invocation(route))),
     runTimer: (timer) => {
-      // A timer does not overtake itself in one process.
+      // A timer never runs twice at once in one process.
       if (running.has(timer) || !process.isAlive) return;
       running.add(timer);
       const work = async (): Promise<void> => {
@@ -165,7 +165,7 @@ function listen(
         },
       );
     }
-    // An empty queue is polled as well; only that nobody has to look on.
+    // The host polls empty queues too; here polls that would find nothing are left out, to save events.
     queues.whenFilled(queue, () => process.hear(POLL_MS - ((timeline.now() - startMs) % POLL_MS), poll));
   };
   process.hear(0, poll);
@@ -177,7 +177,7 @@ const noTimer: Timer = {
   scheduleStatus: { last: "", next: "", lastUpdated: "" },
 };
 
-/** Logs nothing: what a history did stands in its trace. */
+/** Logs nothing: the trace has what a history did. */
 function fakeInvocation(functionName: string, invocationId: string): InvocationContext {
   const quiet = (): void => undefined;
   return {
@@ -192,7 +192,7 @@ function fakeInvocation(functionName: string, invocationId: string): InvocationC
   } as unknown as InvocationContext;
 }
 
-/** As much of a request as the product's edge reads. */
+/** Only the parts of a request that the product's routes read. */
 function fakeRequest({ params, headers = {}, body }: AppRequest): HttpRequest {
   const text = body === undefined ? "" : JSON.stringify(body);
   const pieces = text === "" ? [] : [Buffer.from(text)];

@@ -1,10 +1,10 @@
-import { readProgress } from "../../replication/records/progress.ts";
+import { LEFT_RETRY_MS } from "../../replication/limits.ts";
 import { readOverview } from "../../replication/operations/overview.ts";
 import { findItem } from "../../replication/records/item-record.ts";
+import { readProgress } from "../../replication/records/progress.ts";
 import { canGoOn, damage } from "./damage.ts";
-import { type Operator, createOperator } from "./operator.ts";
-import { LEFT_RETRY_MS } from "../../replication/limits.ts";
 import { FAULT_MODEL, LATE_RESOURCE_MS } from "./fault-model.ts";
+import { type Operator, createOperator } from "./operator.ts";
 import type { HistoryPlan, Step } from "./plan.ts";
 import { type Verdict, createVerdict } from "./verdict.ts";
 import { type ProtectedMachine, START_MS, type World, createWorld } from "./world.ts";
@@ -23,17 +23,17 @@ export interface HistoryResult {
 /** How long the product may take to come to rest once the faults are over. */
 const REST_MAX_MS = 45 * 60_000;
 const LOOK_EVERY_MS = 15_000;
-/** A worker that is still awake when everything is over has its last say. */
+/** Time for workers that are still awake when everything is over. */
 const AFTERWARDS_MS = 95_000;
-/** A network interface goes after its machine. */
+/** Retries of the sweep: a machine must go before its network interface can. */
 const LEFT_TRIES_MAX = 4;
-/** The sweep looks at each item whole every three minutes. */
+/** Within this time the sweep has checked each item in full: it does so every three minutes. */
 const SWEPT_MS = 8 * 60_000;
-/** An operator sees that an item stopped, and repairs it, after this time. */
+/** After this time an operator notices that an item has stopped, and repairs it. */
 const OPERATOR_LOOKS_MS = 60_000;
 /**
- * Within this time after the faults an item that has stopped goes on by itself, when all that it needs is there: the
- * operator gives it that time.
+ * An item that has stopped continues by itself within this time after the faults, if nothing that it needs is missing.
+ * The operator waits for that before a repair.
  */
 const BY_ITSELF_MS = 150_000;
 
@@ -52,12 +52,12 @@ export async function runHistory(plan: HistoryPlan, { keepTrace = false } = {}):
   }
   if (world.wrong.length === 0) await comeToRest(world, verdict, operator);
   if (world.wrong.length === 0) await world.timeline.runUntil(world.timeline.now() + AFTERWARDS_MS);
-  // What Azure makes of requests that nobody waits for any more, the sweep removes hours later, one thing at a time.
+  // Requests that nobody waits for any more may still make resources. The sweep removes them hours later, one by one.
   const goneMs = world.timeline.now() + LATE_RESOURCE_MS + LEFT_RETRY_MS * LEFT_TRIES_MAX;
   while (world.wrong.length === 0 && (await verdict.mayComeBack()) && world.timeline.now() < goneMs) {
     await world.timeline.runUntil(world.timeline.now() + LOOK_EVERY_MS);
   }
-  // What took effect only now is the sweep's.
+  // The sweep also removes data that was written late.
   const sweptMs = world.timeline.now() + SWEPT_MS;
   while (world.wrong.length === 0 && (await verdict.isLeft()) && world.timeline.now() < sweptMs) {
     await world.timeline.runUntil(world.timeline.now() + LOOK_EVERY_MS);
@@ -74,8 +74,8 @@ export async function runHistory(plan: HistoryPlan, { keepTrace = false } = {}):
 }
 
 /**
- * The faults are over: what can be brought to an end comes to its end by itself, and the rest by the operation that its
- * hint names.
+ * Ends all faults and waits until nothing is left to do. What does not end by itself must end by the operation that
+ * its hint names.
  */
 async function comeToRest(world: World, verdict: Verdict, operator: Operator): Promise<void> {
   world.isCalm = true;
@@ -126,7 +126,7 @@ async function needsRepair(
   return world.timeline.now() - (repairedMs.get(itemId) ?? 0) > 10 * OPERATOR_LOOKS_MS;
 }
 
-/** Why the target stands still, or why the service sends nothing more. */
+/** Why the target has stopped, or why the service has stopped sending. */
 async function stopOf(
   { stores, timeline }: World,
   itemId: string,
@@ -138,7 +138,7 @@ async function stopOf(
   return told && { ...told, atMs: START_MS };
 }
 
-/** After what only an operator can repair an item may stop. */
+/** An item may stop only after a fault that takes an operator to repair. */
 const mayStop = ({ kind }: Step): boolean => kind !== "operate" && kind !== "guest" && FAULT_MODEL[kind] === "repaired";
 
 async function startOperation(world: World, operator: Operator, machine: ProtectedMachine): Promise<void> {
@@ -148,7 +148,7 @@ async function startOperation(world: World, operator: Operator, machine: Protect
     .catch((error: unknown) => world.wrong.push(`the operator failed: ${String(error)}`));
 }
 
-/** Faults of places and processes, and what people do. */
+/** Injects a fault, or lets an operator or a guest act. */
 function perform(world: World, operator: Operator, step: Step): void {
   if (world.isCalm && step.kind !== "operate") return;
   world.surroundings.trace(JSON.stringify(step));

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
-import { LeewardError } from "../../replication/errors.ts";
 import type { Files } from "../../mobility/system/files.ts";
 import type { HttpAnswer, HttpRequest, Transport } from "../../mobility/system/transport.ts";
+import { LeewardError } from "../../replication/errors.ts";
 import type { AppAnswer, AppRequest, RouteName } from "./function-app.ts";
 import type { SimulatedProcess } from "./process.ts";
 
@@ -9,7 +9,7 @@ import type { SimulatedProcess } from "./process.ts";
 export interface Network {
   /** The function app; never answers when the process that took the request dies. */
   request(route: RouteName, request: AppRequest): Promise<AppAnswer>;
-  /** Put Blob, create only, with the credential of the address. */
+  /** Put Blob, create only, with the credential in the URL. */
   putBlob(url: URL, bytes: Buffer, contentMd5: string): Promise<HttpAnswer>;
 }
 
@@ -62,7 +62,7 @@ async function upload(
   return orGivenUp(process, request, sent);
 }
 
-/** No whole answer in time is none, whatever became of the request. */
+/** Rejects when no complete answer comes in time, whether or not the request took effect. */
 function orGivenUp<Answer>(
   process: SimulatedProcess,
   { url, timeoutMs, signal }: HttpRequest,

@@ -5,7 +5,8 @@ import { SimulatedProcess } from "./process.ts";
 import type { ProtectedMachine, World } from "./world.ts";
 
 /**
- * People and scripts at the API: they ask again while nobody answers, and install the service where Leeward does not.
+ * People and scripts that use the API. They repeat a request until it is answered, and install the service where
+ * Leeward does not.
  */
 export interface Operator {
   operate(machine: ProtectedMachine, operation: PlannedOperation): Promise<void>;
@@ -14,7 +15,7 @@ export interface Operator {
 const PATIENCE_MS = 30_000;
 const AGAIN_MS = 5_000;
 const TRIES_MAX = 60;
-/** Whoever is told that another operation runs asks again. */
+/** A request that is refused because another operation runs is sent again after this time. */
 const BUSY_AGAIN_MS = 10_000;
 const BUSY_TRIES_MAX = 18;
 
@@ -39,7 +40,7 @@ export function createOperator(world: World): Operator {
         },
       );
     });
-  /** The same request until somebody says yes or no. */
+  /** Repeats the same request until it is accepted or refused. */
   const ask = async (
     route: RouteName,
     machine: ProtectedMachine,
@@ -59,7 +60,7 @@ export function createOperator(world: World): Operator {
     }
     return undefined;
   };
-  /** Until it is not refused for what is still under way. */
+  /** Repeats a request while it is refused with 409, because something else is under way. */
   const insist = async (route: RouteName, machine: ProtectedMachine, rest: Partial<AppRequest> = {}): Promise<void> => {
     for (let tries = 0; tries < BUSY_TRIES_MAX; tries += 1) {
       const answer = await ask(route, machine, rest);

@@ -18,13 +18,13 @@ const WORDS = SECTOR_BYTES / 4;
 /** The content of a sector with this mark. */
 export function sectorOf(mark: Mark): Buffer {
   const bytes = Buffer.alloc(SECTOR_BYTES);
-  // Different in every word, so that a sector of pieces shows.
+  // Every word differs, so that a sector that is made of pieces of several writes is recognised.
   if (mark === 0) return bytes;
   for (let word = 0; word < WORDS; word += 1) bytes.writeUInt32LE((mark + word) >>> 0, word * 4);
   return bytes;
 }
 
-/** The mark of a sector's content; undefined when it was put together from several writes, or is nobody's. */
+/** The mark of a sector's content; undefined when it is made of several writes, or of none. */
 export function markOf(bytes: Uint8Array | undefined): Mark | undefined {
   if (bytes === undefined) return 0;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -36,9 +36,9 @@ export function markOf(bytes: Uint8Array | undefined): Mark | undefined {
 }
 
 /**
- * The write log of one machine as its guest knows it: after every write the whole machine, over all disks, is in a new
- * state, and a recovery point must be one of these states. What the guest was told to be durable is kept apart, because
- * a power cut may take back the rest.
+ * The write log of one machine as its guest knows it. After every write the whole machine, over all disks, is in a new
+ * state, and a recovery point must be one of these states. The model also knows which writes are durable, because a
+ * power cut may undo the others.
  */
 export class WriteLogModel {
   /** The marks of every disk's sectors, by disk number. */
@@ -47,7 +47,7 @@ export class WriteLogModel {
   readonly #possible: Mark[][][];
   readonly #states = new Map<string, number>();
   #index = 0;
-  /** What the end of the last run may have cost. */
+  /** Which writes the end of the last run may have lost. */
   #lost: "nothing" | "unflushed" | { readonly sent: SentChange | undefined } = "nothing";
 
   constructor(disks: readonly (readonly Mark[])[]) {
@@ -61,7 +61,7 @@ export class WriteLogModel {
     return this.#index;
   }
 
-  /** A write that may take place from now on. */
+  /** A write was sent and may take effect from now on. */
   begin(disk: number, first: number, marks: readonly Mark[]): void {
     for (const [at, mark] of marks.entries()) this.#possible[disk]?.[first + at]?.push(mark);
   }
@@ -71,15 +71,15 @@ export class WriteLogModel {
     for (const [at, mark] of marks.entries()) this.#set(disk, first + at, mark);
   }
 
-  /** What the sectors held when `counts` was taken stays, whatever comes: the flush that was sent then was answered. */
+  /** A flush was answered: what the sectors held when it was sent (`counts`) is durable. */
   flushed(disk: number, counts: readonly number[], range = { first: 0, count: counts.length }): void {
     for (let at = range.first; at < range.first + range.count; at += 1)
       this.#possible[disk]?.[at]?.splice(0, (counts[at] ?? 1) - 1);
   }
 
   /**
-   * The process died, not the machine: everything answered is there, and any sectors of what was sent without an
-   * answer.
+   * The process died, not the machine. All writes that were answered are kept, and any sectors of the one that was
+   * sent and not answered.
    */
   killed(sent: SentChange | undefined): void {
     if (this.#lost === "nothing") this.#lost = { sent };
@@ -96,8 +96,8 @@ export class WriteLogModel {
   }
 
   /**
-   * The machine came back and holds this. Returns a sentence for every sector that holds what it must not. Then call
-   * `settled`.
+   * The machine came back with these sectors. Returns a sentence for every sector with content that it must not have.
+   * Call `settled` afterwards.
    */
   cameBack(disk: number, marks: readonly (Mark | undefined)[]): readonly string[] {
     const wrong: string[] = [];
@@ -107,7 +107,7 @@ export class WriteLogModel {
       if (mark === undefined || !allowed.includes(mark))
         wrong.push(`disk ${disk} sector ${at} came back as ${mark}, not ${allowed.join(" or ")}`);
       this.#set(disk, at, mark ?? 0);
-      // After a kill what no flush covered is still to be lost; what a power cut has left is on the medium.
+      // After a kill, writes without a flush may still be lost. What a power cut has left is on the medium.
       const kept = this.#lost === "unflushed" ? [] : possible.slice(0, possible.lastIndexOf(mark ?? 0));
       possible.splice(0, possible.length, ...kept, mark ?? 0);
     }
@@ -122,7 +122,7 @@ export class WriteLogModel {
   }
 
   /**
-   * The number of the state in which the whole machine held this; undefined when it never did. Of several the latest.
+   * The number of the latest state in which the whole machine held this; undefined when it never did.
    */
   find(disks: readonly (readonly (Mark | undefined)[])[]): number | undefined {
     if (disks.some((marks) => marks.includes(undefined))) return undefined;

@@ -2,24 +2,24 @@ import { createRandom, type Random } from "../memory/random.ts";
 import { type FaultKind, type FaultRates, hashOf } from "./fault-model.ts";
 
 /**
- * One history as data: what happens to whom and when. Everything else follows from it, so that leaving out a part gives
- * another history of the same kind.
+ * One history as data: what happens to whom and when. Everything else follows from it, so that leaving out a part
+ * gives another history of the same kind.
  */
 export interface HistoryPlan {
   readonly seed: number;
-  /** Shares of requests that are struck while faults last. */
+  /** The share of requests that each kind of fault strikes, until faults end. */
   readonly rates: FaultRates;
   readonly machines: readonly MachinePlan[];
   readonly appProcesses: number;
   /**
-   * What one page blob of the target account takes in a second, and at once after a rest; undefined: more than anybody
-   * asks. No fault: it lasts.
+   * The limit of one page blob of the target account, in requests a second; undefined: no limit. It is no fault, and
+   * stays when faults end.
    */
   readonly pageWritesPerSecond?: number;
   readonly policy: { readonly pointIntervalMs: number; readonly retentionMs: number };
-  /** In the order of their times, which count from the beginning. */
+  /** In order of time. Times count from the start of the history. */
   readonly steps: readonly Step[];
-  /** When faults end. What goes on then must come to its end by itself. */
+  /** When faults end. What is under way then must end by itself. */
   readonly calmMs: number;
 }
 
@@ -28,12 +28,12 @@ export interface MachinePlan {
    * `disks`: protected by its disks, its service installed by hand. `machine`: a virtual machine, protected by a flow.
    */
   readonly protectedBy: "disks" | "machine";
-  /** Of each disk. */
+  /** The number of sectors of each disk. */
   readonly sectors: readonly number[];
   readonly epochMaxAgeMs: number;
   /** Space for journal and spool beside the images. */
   readonly spoolMaxBytes: number;
-  /** What sealing one epoch takes: on a busy machine longer than the next epoch. */
+  /** How long sealing one epoch takes: on a busy machine longer than the next epoch. */
   readonly sealMs: number;
 }
 
@@ -41,7 +41,7 @@ export type Step = { readonly atMs: number } & (
   | {
       readonly kind: "guest";
       readonly machine: number;
-      /** A write every so often; 0: none. */ readonly everyMs: number;
+      /** Mean time between writes; 0: none. */ readonly everyMs: number;
     }
   | {
       readonly kind: "service-killed" | "service-stopped" | "power-cut";
@@ -68,7 +68,7 @@ export type Step = { readonly atMs: number } & (
       readonly machine: number;
       /** The operator restores it from soft delete after this time. */
       readonly backMs?: number;
-      /** The journal of the next batch, in the middle of which all workers die. */
+      /** True: all workers die in the middle of the next batch, and its journal is damaged. */
       readonly inBatch?: boolean;
     }
   | { readonly kind: "operate"; readonly machine: number; readonly operation: PlannedOperation }
@@ -112,14 +112,14 @@ export function planHistory(seed: number): HistoryPlan {
   };
 }
 
-/** What an operator does after a failover for which there was no room he does under the same faults. */
+/** Faults last longer when a failover found no capacity, so that what the operator does next meets them too. */
 function troubledUntilMs({ atMs, kind }: Step, steps: readonly Step[]): number {
   return kind === "operate" && steps.some((step) => step.kind === "machine-refused") ? atMs + MINUTE_MS : 0;
 }
 
 /**
- * A commit long after the failover, while the source still sends and points are rare: those of before have settled, and
- * the next one is due soon.
+ * A commit long after the failover, while the source still sends. Points are rare, so that earlier ones have settled
+ * and the next one is due soon after the commit.
  */
 function planLateCommit(seed: number, random: Random): HistoryPlan {
   const failMs = 50 * SECOND_MS + random.below(30 * SECOND_MS);
@@ -181,7 +181,7 @@ function planMachine(random: Random): MachinePlan {
 }
 
 function planRates(random: Random): FaultRates {
-  // One history in five has no faults of requests at all: what is left then has other reasons.
+  // One history in five has no faults of requests, so that its violations have other causes.
   if (random.chance(0.2)) return {};
   const rates: Partial<Record<FaultKind, number>> = {};
   const some: readonly FaultKind[] = [
@@ -210,7 +210,7 @@ function planGuest(random: Random, machine: number, activeMs: number): readonly 
   return steps;
 }
 
-/** At most three troubles of one machine: more hide each other. */
+/** At most three faults of one machine: more of them would hide each other. */
 function planTroubles(random: Random, machine: number, activeMs: number): readonly Step[] {
   const troubles = Array.from({ length: random.below(4) }, (): readonly Step[] => {
     const atMs = 5 * SECOND_MS + random.below(activeMs - 5 * SECOND_MS);
@@ -283,13 +283,13 @@ function planTroubles(random: Random, machine: number, activeMs: number): readon
 type DamageKind = "delta-damaged" | "delta-removed" | "journal-damaged" | "manifest-damaged" | "record-damaged";
 
 function planDamage(random: Random, machine: number, atMs: number, kind: DamageKind): readonly Step[] {
-  // A manifest that comes back is no news to subscribers, who are told of points once and in order; another record is
-  // made anew meanwhile.
+  // Manifests and other records are not restored: a manifest that returns is not published again, because points are
+  // published once and in order, and other records are made anew by then.
   const isOfRecord = kind === "manifest-damaged" || kind === "record-damaged";
   const back = !isOfRecord && random.chance(0.3) ? { backMs: random.pick([10, 40, 200]) * SECOND_MS } : {};
   if (kind === "journal-damaged") return [{ atMs, kind, machine, inBatch: random.chance(0.8), ...back }];
   const isOfDelta = !isOfRecord;
-  // Nobody applies for a while, so that good deltas lie before the one that it strikes, and behind it.
+  // Nothing is applied for a while, so that there are good deltas before and behind the damaged one.
   const backlog: readonly Step[] =
     isOfDelta && random.chance(0.6)
       ? [{ atMs: Math.max(0, atMs - 25 * SECOND_MS), kind: "app-killed", downMs: 30 * SECOND_MS, isWhole: true }]
@@ -305,14 +305,14 @@ function planOperations(random: Random, machine: number, activeMs: number): read
   return steps;
 }
 
-/** What only machines are asked for that flows care for: at most one way to an end. */
+/** Operations that run as flows, which only machines have: at most one sequence of them, up to its end. */
 function planFlows(random: Random, machine: number, activeMs: number): readonly Step[] {
   const operate = (atMs: number, operation: PlannedOperation): Step => ({ atMs, kind: "operate", machine, operation });
   const atMs = 20 * SECOND_MS + random.below(activeMs);
   const laterMs = atMs + 20 * SECOND_MS + random.below(MINUTE_MS);
   const chance = random.next();
   if (chance < 0.35) {
-    // Again at once, or later: the first life is over, or nearly.
+    // Enabled again at once or later, when the first life is over or nearly over.
     return [
       operate(atMs, "disable"),
       ...(random.chance(0.8) ? [operate(atMs + random.below(40 * SECOND_MS), "enable")] : []),

@@ -11,14 +11,14 @@ interface Found {
   readonly fault: PlantedFault;
   readonly histories: number;
   readonly failures: readonly { readonly history: string; readonly sentence: string }[];
-  /** Small plans, when asked for. */
+  /** Shrunk plans, when asked for. */
   readonly plans: readonly string[];
-  /** The run broke: nothing can be told. */
+  /** Why the run itself failed, so that it says nothing about the fault. */
   readonly broken: string | undefined;
 }
 
 const START_MS = 60_000;
-/** Of a history on a machine that is busy, and one that is made smaller. */
+/** Time limits of one history on a busy machine, and of shrinking one. */
 const HISTORY_MAX_MS = 3_000;
 const SHRINK_MAX_MS = 300_000;
 

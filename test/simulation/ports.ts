@@ -55,7 +55,7 @@ export function storesOf(process: SimulatedProcess, stores: ItemStores): ItemSto
     removeStream: (itemId, stream, place) => (place === "cache" ? upstream : whole).removeStream(itemId, stream, place),
     removeTargetData: (...given) => whole.removeTargetData(...given),
     removeCacheData: (...given) => upstream.removeCacheData(...given),
-    // Request by request, as the adapter does it: each may take effect late.
+    // Request by request, as the adapter does it, because each may take effect late.
     forgetItem: async (itemId, lastStream) => {
       const records = recordsOf(process, stores.records(itemId));
       for (const name of [ITEM_RECORD, PROGRESS_RECORD]) {

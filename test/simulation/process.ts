@@ -12,9 +12,9 @@ export interface Surroundings {
 }
 
 /**
- * A process that can die, stall, and see a clock of its own. Everything that it does to the outside is a call of
- * `send`, everything that it waits for one of `pause`. A dead process hears of nothing any more; what it has sent may
- * still arrive. A stalled one hears later, and goes on as if nothing had been.
+ * A process that can die and stall, and has a clock of its own. Every request that it makes is a call of `send`, and
+ * every wait is a call of `pause`. A dead process receives nothing any more, but what it has sent may still arrive. A
+ * stalled one receives everything later, and then continues as if nothing had happened.
  */
 export class SimulatedProcess {
   readonly name: string;
@@ -46,8 +46,8 @@ export class SimulatedProcess {
   }
 
   /**
-   * Runs `heard` in this process after the delay, unless it is dead then; when it stalls, once it goes on. Returns how
-   * to take it back.
+   * Runs `heard` in this process after the delay, unless it is dead by then; if it is stalled, once the stall is over.
+   * Returns a function that cancels it.
    */
   hear(delayMs: number, heard: () => void): () => void {
     const { timeline } = this.#surroundings;

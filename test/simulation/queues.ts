@@ -6,15 +6,15 @@ import type { Timeline } from "./timeline.ts";
 interface ReceivedMessage {
   readonly body: unknown;
   readonly dequeueCount: number;
-  /** It was handled: it is deleted. */
+  /** Deletes the message, after it was handled. */
   remove(): void;
-  /** It was not: it is visible again after the delay, or lies in the poison queue when it came too often. */
+  /** After a failure: visible again after the delay, or in the poison queue after too many tries. */
   giveBack(delayMs: number): void;
 }
 
 /**
- * Storage queues: at least once, nearly in order. What a receiver that died had taken is visible again when its time is
- * over.
+ * Storage queues: messages come at least once, nearly in order. A message whose receiver died is visible again when
+ * its visibility timeout is over.
  */
 export interface Queues {
   send(queue: QueueName, body: unknown, delayMs: number): void;
@@ -58,7 +58,7 @@ export function createQueues(timeline: Timeline, random: Random, repeatChance: (
       waiting.set(queue, [...(waiting.get(queue) ?? []), sent]);
     },
     send: (queue, body, delayMs) => {
-      // As the queue has it: what the text keeps.
+      // Through JSON, as in a real queue.
       const text = JSON.stringify(body);
       const copies = random.chance(repeatChance()) ? 2 : 1;
       for (let copy = 0; copy < copies; copy += 1) {
@@ -87,7 +87,7 @@ export function createQueues(timeline: Timeline, random: Random, repeatChance: (
       return {
         body: message.body,
         dequeueCount: taken,
-        // The receipt of a message that another has taken meanwhile is void.
+        // The receipt is void once another receiver has taken the message.
         remove: () => {
           if (message.dequeueCount === taken) remove();
         },

@@ -4,7 +4,7 @@ import type { HistoryPlan } from "./plan.ts";
 export type StillFails = (plan: HistoryPlan) => Promise<boolean>;
 
 /**
- * A smaller plan that fails as well: fewer steps, fewer kinds of faults, fewer machines and processes. Tries whole
+ * A smaller plan that still fails: fewer steps, fewer kinds of faults, fewer machines and processes. Tries whole
  * halves first, then single parts (delta debugging), for at most `tries` runs.
  */
 export async function shrink(plan: HistoryPlan, stillFails: StillFails, tries: number): Promise<HistoryPlan> {

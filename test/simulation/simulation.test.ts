@@ -17,11 +17,11 @@ describe("the whole product under one schedule", () => {
       expect(result.wrong, `npm run soak -- --seed ${seed} --histories 1`).toEqual([]);
       points += result.points;
     }
-    // Histories in which nothing happens would pass as well.
+    // Histories in which nothing happens would pass too.
     expect(points).toBeGreaterThan(HISTORIES);
   });
 
-  it("is the same history, event by event, from the same plan", async () => {
+  it("repeats a history event by event from the same plan", async () => {
     for (const seed of [7, 8, 9]) {
       const [one, other] = [await runHistory(planHistory(seed)), await runHistory(planHistory(seed))];
       expect({ digest: one.digest, events: one.events, points: one.points }).toEqual({
@@ -33,7 +33,7 @@ describe("the whole product under one schedule", () => {
   });
 });
 
-describe("making a failing history smaller", () => {
+describe("shrinking a failing history", () => {
   const step = (atMs: number): HistoryPlan["steps"][number] => ({ atMs, kind: "app-killed", downMs: 0 });
 
   it("keeps what the failure needs, and nothing else", async () => {
@@ -50,7 +50,7 @@ describe("making a failing history smaller", () => {
     expect(Object.keys(smallest.rates)).toEqual(["throttled"]);
   });
 
-  it("ends after so many runs", async () => {
+  it("stops after the given number of runs", async () => {
     let runs = 0;
     await shrink({ ...QUIET, steps: [1, 2, 3, 4].map(step) }, async () => (runs += 1) < 0, 5);
     expect(runs).toBe(5);

@@ -7,9 +7,9 @@ import { PLANS } from "./plans.ts";
 import { shrink } from "./shrink.ts";
 
 /**
- * Many histories of the whole product: `npm run soak -- --seed 1 --histories 1000 [--shrink 3]`. Histories have the
- * seeds from the first on. The first ones that show what must not be are made smaller and printed as plans, which
- * belong into `plans.ts`; `--plan NAME` runs one from there. Exit code 1 when there was one.
+ * Many histories of the whole product: `npm run soak -- --seed 1 --histories 1000 [--shrink 3]`. Seeds
+ * count up from `--seed`. The first histories that fail are shrunk and printed as plans for `plans.ts`; `--plan NAME`
+ * runs one from there. Exit code 1 when any history failed.
  */
 interface Share {
   readonly firstSeed: number;
@@ -33,7 +33,7 @@ interface Done {
 
 const SHRINK_TRIES = 60;
 
-/** A history that breaks the simulation itself shows what must not be as well. */
+/** A history that makes the simulation itself throw has failed too. */
 async function run(plan: HistoryPlan): Promise<Omit<HistoryResult, "digest" | "trace">> {
   try {
     return await runHistory(plan);
@@ -42,12 +42,10 @@ async function run(plan: HistoryPlan): Promise<Omit<HistoryResult, "digest" | "t
   }
 }
 
-/**
- * Errors are part of most histories, and nobody reads where they were made: a sentence about what is wrong tells it.
- */
+/** Stack traces cost time: most histories make errors, and violations are reported as sentences. */
 Error.stackTraceLimit = 0;
 
-/** What this lane runs: every so many-th seed, so that lanes are done at the same time. */
+/** Runs the seeds of one lane. Lanes take seeds in turn, so that they finish at about the same time. */
 async function runShare({ firstSeed, histories, lanes, lane }: Share): Promise<Done> {
   const done = { histories: 0, points: 0, events: 0, virtualMs: 0, failures: [] as Failure[] };
   for (let index = lane; index < histories; index += lanes) {
@@ -70,7 +68,7 @@ function inWorker(share: Share): Promise<Done> {
   });
 }
 
-/** The kind of a sentence: its numbers change while a history is made smaller. */
+/** A sentence without its numbers, which change while a history is shrunk. */
 const kindOf = (sentence: string): string => sentence.replaceAll(/\d+/g, "#");
 
 async function smaller({ seed, wrong }: Failure): Promise<HistoryPlan> {

@@ -1,7 +1,7 @@
-import { parseConfig } from "../../mobility/system/config.ts";
-import { type Doors, type OpenedService, openService } from "../../mobility/service/service.ts";
 import { createSealMemory, sealEpoch } from "../../mobility/epochs/seal.ts";
 import type { MobilityPorts } from "../../mobility/service/ports.ts";
+import { type Doors, type OpenedService, openService } from "../../mobility/service/service.ts";
+import { parseConfig } from "../../mobility/system/config.ts";
 import { hasCode } from "../../replication/errors.ts";
 import { SECTOR_BYTES } from "../../replication/limits.ts";
 import type { DiskDescription } from "../../replication/position.ts";
@@ -31,11 +31,11 @@ interface Run {
   readonly onMedium: MemoryProcess;
   /** Undefined while it starts. */
   service: OpenedService | undefined;
-  /** Its clients are connected: not before it has started, and not once it stops. */
+  /** Clients are connected: only after the service has started, and until it stops. */
   isOpen: boolean;
 }
 
-/** One for all: sealing ends before anything else happens. */
+/** Shared by all services, because sealing ends before anything else happens. */
 const SEAL_MEMORY = createSealMemory(() => undefined);
 const MEDIUM_MS = 4;
 const RESTART_MS = 5_000;
@@ -52,12 +52,12 @@ export class SourceMachine {
   readonly model: WriteLogModel;
   readonly disks: readonly DiskDescription[];
   /**
-   * By number of the state: until when the machine was in it, on its own clock and on the true one; undefined for the
-   * present state.
+   * By number of the state: when the machine left it, by its own clock and by true time. The present state has no
+   * entry.
    */
   readonly leftAt: { readonly ownMs: number; readonly trueMs: number }[] = [];
   clockOffsetMs = 0;
-  /** Clocks that jumped tell nothing about the age of a point. */
+  /** After a jump the clock says nothing about the age of a point. */
   clockJumped = false;
   #boot = 1;
   #runs = 0;
@@ -129,7 +129,7 @@ export class SourceMachine {
     return this.#run?.service;
   }
 
-  /** The service starts, and again after a while when that fails. */
+  /** Starts the service; after a failure it starts again later. */
   start(): void {
     if (this.#run !== undefined || this.#settings === undefined || !this.#isPowered) return;
     this.#runs += 1;
@@ -153,26 +153,26 @@ export class SourceMachine {
     );
   }
 
-  /** The process dies: what it had handed to the medium stays. */
+  /** The process dies. What it has written to the medium stays, synced or not. */
   kill(): void {
     const run = this.#run;
     if (run === undefined) return;
     this.#end(run);
-    // Without a log the first sectors of a write that was cut off may be there; whatever was answered is.
+    // An interrupted write may have reached some of its sectors. All writes that were answered are kept.
     this.model.killed(this.#sent);
   }
 
-  /** The system restarts it, once for each time that it ended. */
+  /** The system restarts the service once each time it has ended. */
   #startLater(): void {
     this.#restart?.();
     this.#restart = this.#options.surroundings.timeline.after(RESTART_MS, () => this.start());
   }
 
-  /** In order, as a package update does it. The guest's disks are away meanwhile. */
+  /** An orderly stop, as in a package update. The guest has no disks until the next start. */
   async stop(): Promise<void> {
     const run = this.#run;
     if (run?.service === undefined) return this.kill();
-    // A stop that fails has failed to put something in order; the process ends all the same.
+    // The process ends even if its orderly stop fails.
     await run.service.stop().catch(() => undefined);
     if (this.#run === run) this.kill();
   }
@@ -190,20 +190,20 @@ export class SourceMachine {
     });
   }
 
-  /** The guest writes every so often; 0: not at all. */
+  /** Mean time between the guest's writes; 0: none. */
   setGuest(everyMs: number): void {
     this.#guestEveryMs = everyMs;
     this.#wakeGuest();
   }
 
-  /** Nothing more of this run happens, and no other process sees it. */
+  /** Ends a run: it neither does nor receives anything more. */
   #end(run: Run): void {
     run.process.kill();
     run.onMedium.kill();
     if (this.#run === run) this.#run = undefined;
   }
 
-  /** From now on disk space is limited; after a while there is enough again. */
+  /** Limits disk space for the duration. */
   fillDisk(roomBytes: number, durationMs: number): void {
     this.#medium.capacityBytes = this.#medium.usedBytes + roomBytes;
     this.#options.surroundings.timeline.after(durationMs, () => (this.#medium.capacityBytes = Number.MAX_SAFE_INTEGER));
@@ -234,23 +234,23 @@ export class SourceMachine {
   }
 
   /**
-   * A copy of the whole machine comes to life as another one, as in a test failover, and goes again. Nothing of it may
-   * be heard.
+   * A copy of the whole machine runs as another machine for a while, as in a test failover. Nothing that it sends may
+   * be accepted.
    */
   wakeClone(durationMs: number): void {
     this.#startCopy("clone", durationMs);
   }
 
   /**
-   * A second service starts on copies of disks and state folder, in the same boot of the same machine, and goes again:
-   * both say that they are the one.
+   * A second service runs for a while on copies of disks and state folder, in the same boot of the same machine: both
+   * claim the same identity.
    */
   startSecond(durationMs: number): void {
     this.#startCopy("second", durationMs);
   }
 
   #startCopy(kind: "clone" | "second", durationMs: number): void {
-    // The copy of one that never came to register has the token that is good once, and so it is the machine.
+    // A copy of a service that has not registered yet has its one-time token, and could register as the machine.
     if (this.#settings === undefined || this.#medium.get(`${STATE}/state.json`) === undefined) return;
     const { random, surroundings } = this.#options;
     this.#clones += 1;
@@ -274,7 +274,7 @@ export class SourceMachine {
     surroundings.timeline.after(durationMs, end);
   }
 
-  /** The operator restarts a service that says that only a restart helps. */
+  /** The operator restarts a service that reports that only a restart helps. */
   lookAfter(): void {
     const mode = this.#run?.service?.parts.capture.recorder.mode;
     if (mode?.kind !== "tracking" || mode.reason !== "journal-failed") return;
@@ -282,7 +282,7 @@ export class SourceMachine {
     this.start();
   }
 
-  /** The cause that kept it from running is over. */
+  /** Ends all faults of this machine, and starts the service if it does not run. */
   calm(): void {
     this.#medium.capacityBytes = Number.MAX_SAFE_INTEGER;
     for (const undo of [...this.#failures.splice(0), ...this.#copies.splice(0)]) undo();
@@ -290,7 +290,7 @@ export class SourceMachine {
     this.start();
   }
 
-  /** Where the guest comes in. A stop takes nothing more, and waits for what is under way. */
+  /** Where the guest connects. A stop takes no new request, and waits for the one under way. */
   #doorsOf(run: Run): Doors {
     return {
       serve: async () => ({
@@ -328,7 +328,7 @@ export class SourceMachine {
       runScript: async () => {
         throw new Error("There is no script.");
       },
-      // What held the folder before is dead: a start time of its own tells one process from another.
+      // Each process has its own id and start time, so that the folder's previous holder is known to be dead.
       processes: {
         ownId: number,
         startTime: (id) => (id === number ? String(id) : undefined),
@@ -356,7 +356,7 @@ export class SourceMachine {
     );
   }
 
-  /** The guest reads what its disks hold now, and sends again what was not answered. */
+  /** The guest reads its disks, and compares them with the model. */
   #cameBack(service: OpenedService): void {
     for (const [index, disk] of this.disks.entries()) {
       const bytes = volumeOf(service, disk).read(0, disk.sizeBytes);
@@ -387,7 +387,7 @@ export class SourceMachine {
     this.#underWay = request.catch(() => undefined);
     request.then(next, (error: unknown) => {
       surroundings.trace(`${this.name} guest: ${String(error)}`);
-      // An operator, or the machine's watchdog, restarts a service that takes nothing more.
+      // An operator, or the machine's watchdog, restarts a service that accepts no more writes.
       if (hasCode(error, "capture-failed") && this.#run?.service === service) {
         this.kill();
         this.#startLater();
@@ -397,7 +397,7 @@ export class SourceMachine {
   }
 
   /**
-   * One request of the guest. Never ends when the service dies meanwhile: then the guest goes on after the next start.
+   * One request of the guest. It never ends if the service dies before; the guest then continues after the next start.
    */
   async #request(service: OpenedService): Promise<void> {
     const { random, surroundings } = this.#options;
@@ -446,7 +446,7 @@ export class SourceMachine {
     }
   }
 
-  /** The machine is in a state from now on. */
+  /** Records that the machine has entered a new state. */
   #settled(): void {
     const left = this.leftAt;
     const now = {

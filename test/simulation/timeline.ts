@@ -4,13 +4,13 @@
  * gives the same run on any machine.
  */
 export interface Timeline {
-  /** Unix milliseconds of the true time, which no process sees but through its own clock. */
+  /** True time in Unix milliseconds. Processes see only their own clocks. */
   readonly now: () => number;
-  /** Schedules `run`; the function that is returned takes it back. */
+  /** Schedules `run`. Returns a function that cancels it. */
   after(delayMs: number, run: () => void): () => void;
-  /** Runs events until the time has come, or `isOver` says so, or nothing is left. */
+  /** Runs events until the given time, until `isOver` is true, or until none is left. */
   runUntil(untilMs: number, isOver?: () => boolean): Promise<void>;
-  /** Events so far. */
+  /** The number of events so far. */
   readonly count: number;
 }
 
@@ -54,15 +54,16 @@ export function createTimeline(startMs: number): Timeline {
 }
 
 /**
- * Resolves when every promise that can settle has: a simulation waits only for its own events. A tick comes after all
- * promises that are ready, and costs no turn of the event loop, of which a history would need thousands.
+ * Resolves when every promise that can settle has settled: a simulation waits only for its own events. A tick runs
+ * after all promises that are ready. It is cheaper than a turn of the event loop, of which a history would need
+ * thousands.
  */
 const settled = (): Promise<void> =>
   new Promise((resolve) => {
     process.nextTick(resolve);
   });
 
-/** The same, with a turn of the event loop: without one nothing of what was collected as garbage is ever let go. */
+/** The same with a turn of the event loop, without which collected garbage is never released. */
 const turned = (): Promise<void> =>
   new Promise((resolve) => {
     setImmediate(resolve);

@@ -1,5 +1,5 @@
-import type { Begun, Change, ResourceJson, ResourceManager } from "../../replication/resources/resource-manager.ts";
 import { textOf } from "../../replication/resources/json.ts";
+import type { Begun, Change, ResourceJson, ResourceManager } from "../../replication/resources/resource-manager.ts";
 import type { MemoryResourceManager } from "../memory/memory-resource-manager.ts";
 import type { Random } from "../memory/random.ts";
 import type { Timeline } from "./timeline.ts";

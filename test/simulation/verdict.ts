@@ -1,39 +1,39 @@
 import { hasCode } from "../../replication/errors.ts";
-import { readOverview } from "../../replication/operations/overview.ts";
-import { findItem } from "../../replication/records/item-record.ts";
-import { decodeProgress, readProgress } from "../../replication/records/progress.ts";
-import { PROGRESS_RECORD, manifestName } from "../../replication/names.ts";
 import { listJobs } from "../../replication/jobs/job-record.ts";
 import { findManaged } from "../../replication/jobs/managed-item.ts";
-import { readLedger } from "../../replication/resources/ledger-record.ts";
-import { type PointManifest, decodePoint } from "../../replication/points/manifest.ts";
-import type { Progress } from "../../replication/records/item.ts";
-import type { ItemStores } from "../../replication/ports.ts";
 import { SECTOR_BYTES } from "../../replication/limits.ts";
+import { PROGRESS_RECORD, manifestName } from "../../replication/names.ts";
+import { readOverview } from "../../replication/operations/overview.ts";
+import { type PointManifest, decodePoint } from "../../replication/points/manifest.ts";
+import type { ItemStores } from "../../replication/ports.ts";
+import { findItem } from "../../replication/records/item-record.ts";
+import type { Progress } from "../../replication/records/item.ts";
+import { decodeProgress, readProgress } from "../../replication/records/progress.ts";
+import { readLedger } from "../../replication/resources/ledger-record.ts";
 import { checkCatalog, checkRestores, checkTold, isOver, restoresOf } from "./aftermath.ts";
 import { markOf } from "./oracle.ts";
 import type { ProtectedMachine, World } from "./world.ts";
 
 /** Rules checked at the moment at which something changes, and at the end of a history. */
 export interface Verdict {
-  /** The stores with every manifest looked at as it is made. */
+  /** The same stores; every manifest is checked when it is written. */
   readonly watch: (stores: ItemStores) => ItemStores;
-  /** What health and RPO say now against what is. */
+  /** Compares the reported health and RPO with the truth. */
   checkHealth(): Promise<void>;
   /** True when nothing more has to happen for this machine. `why` says what is missing. */
   isDone(machine: ProtectedMachine): Promise<{ readonly done: boolean; readonly why: string }>;
-  /** A write landed for an item that is no longer protected. */
+  /** True while data is left of an item that is no longer protected: a late write. */
   isLeft(): Promise<boolean>;
-  /** Azure may still make resources that a disabled item had requested. */
+  /** True while Azure may still make resources that a disabled item has requested. */
   mayComeBack(): Promise<boolean>;
-  /** Everything that must hold in the end. */
+  /** Checks everything that must hold in the end. */
   checkEnd(): Promise<void>;
   readonly points: number;
 }
 
 /**
- * A request may be on its way for as long as its limit, and the time of its arrival counts as the difference of the
- * clocks.
+ * The clocks' difference is measured when a request arrives, so the measurement may be wrong by the time for which a
+ * request may be on its way.
  */
 const SLACK_MS = 12_000;
 
@@ -49,8 +49,8 @@ export function createVerdict(world: World): Verdict {
   const { stores, memory, wrong } = world;
   const context = { stores, clock: { now: world.timeline.now }, ids: { next: () => "" } };
   const seen: SeenPoint[] = [];
-  // Of two that both say that they are the one the idle copy may have the session: what it says of its time is true of
-  // itself, and nobody can know better.
+  // If two services claim the same identity, the idle copy may hold the session. The times that it reports are its own,
+  // and the product cannot know better.
   const hasTwoServices = world.plan.steps.some(({ kind }) => kind === "second-service");
   const lookedAt = new Map<string, string>();
   const say = (sentence: string): void => {
@@ -76,7 +76,7 @@ export function createVerdict(world: World): Verdict {
     if (machine === undefined) return;
     const { source } = machine;
     const name = `the point of ${point.itemId} at ${point.position.stream}/${point.position.epoch}`;
-    // It was on its way while its item was disabled, and its disks are gone: in the end nothing may be left of it.
+    // The manifest was on its way when its item was disabled, and the disks are gone. The last check finds leftovers.
     const isLate = machine.source.disks.every(
       ({ id }) => memory.memory.pages({ itemId: point.itemId, stream: point.stream, diskId: id }) === undefined,
     );
@@ -102,7 +102,7 @@ export function createVerdict(world: World): Verdict {
     }
   };
 
-  /** What the target disks hold now: undefined when they are gone, `none` when the source never held it. */
+  /** The state that the target disks hold: undefined when they are gone, `none` when the source was never in it. */
   const targetState = (machine: ProtectedMachine, progress: Progress): number | "none" | undefined => {
     const targets = machine.source.disks.map(({ id }) => ({
       itemId: machine.itemId,
@@ -234,7 +234,7 @@ export function createVerdict(world: World): Verdict {
         const managed = await findManaged(stores, itemId);
         if (managed?.situation.state !== "Unprotected" || world.regionLost) continue;
         const { entries } = await readLedger(stores, itemId);
-        // A sweep that tries one has it as `removing` until Azure has answered.
+        // While a sweep removes one it is `removing`, until Azure has answered.
         const isOpen = entries.some(
           ({ state, answer }) => state === "removing" || (state === "left" && answer !== undefined),
         );
@@ -258,7 +258,7 @@ export function createVerdict(world: World): Verdict {
   };
 }
 
-/** The points whose manifests are whole, oldest first: a damaged one is unusable, and nothing else is. */
+/** The points with undamaged manifests, oldest first. A damaged manifest makes only its own point unusable. */
 export async function readablePoints(stores: ItemStores, itemId: string): Promise<readonly PointManifest[]> {
   const records = stores.records(itemId);
   const found: PointManifest[] = [];
@@ -280,7 +280,7 @@ const pointOfManifest = (name: string): string | undefined => /^points\/([^/]+)\
 const isBehind = (before: SeenPoint, { stream, position }: PointManifest): boolean =>
   stream > before.stream || (stream === before.stream && position.epoch >= before.epoch);
 
-/** Rule 2: a point that is kept is what it was when it was taken. */
+/** Rule 2: a point never changes after it was taken. */
 async function checkKept(
   { stores, wrong }: World,
   machine: ProtectedMachine,
@@ -307,7 +307,7 @@ async function checkJobs(
   const managed = await findManaged(stores, itemId);
   if (managed === undefined) return;
   for (const { flow, errors } of (await listJobs(stores, itemId)).jobs) {
-    // Only Leeward uses what Leeward made.
+    // Only Leeward uses these resources, so none may be in use when Leeward removes it.
     const inUse = errors.find(
       ({ code, message }) => code === "azure-resource-conflict" && /in use|used by/.test(message),
     );
@@ -320,7 +320,7 @@ async function checkJobs(
   if (points.length > 0) say(`after the commit of ${itemId} there are ${points.length} recovery points`);
 }
 
-/** What both accounts still have of an item, but for what tells of it. */
+/** Blobs of an item in both accounts, except the records that outlive it. */
 function strays({ memory }: World, itemId: string): readonly string[] {
   return Object.keys(memory.dump()).filter(
     (name) =>
@@ -330,11 +330,11 @@ function strays({ memory }: World, itemId: string): readonly string[] {
   );
 }
 
-/** An unreachable resource cannot be removed. */
+/** Without those in a lost region, which nobody can remove. */
 const straysInReach = (world: World, itemId: string): readonly string[] =>
   strays(world, itemId).filter((name) => !world.regionLost || !name.startsWith("cache "));
 
-/** After disabling nothing is left but what tells of it. */
+/** After disabling nothing is left but the records that outlive the item. */
 async function checkRemoved(world: World, machine: ProtectedMachine, say: (sentence: string) => void): Promise<void> {
   const { stores, manager, plan, regionLost } = world;
   const { itemId } = machine;
@@ -350,10 +350,10 @@ async function checkRemoved(world: World, machine: ProtectedMachine, say: (sente
   const left = strays(world, itemId);
   if (left.length > 0 && !regionLost && ledger.entries.length === 0)
     say(`after disabling ${itemId} the accounts still have ${left.slice(0, 4).join(", ")}`);
-  // A machine that was failed over is the operator's, with all that it stands on.
+  // A machine that was failed over belongs to the operator, with everything that it uses.
   const { jobs } = await listJobs(stores, itemId);
   if (jobs.some(({ flow, state }) => flow === "unplanned-failover" && state === "Succeeded")) return;
-  // Groups and accounts stay, and are named: they may be the place of others.
+  // Resource groups and storage accounts stay and are named as leftovers: they may hold resources of others.
   const made = [...manager.resources.entries()].filter(
     ([id, body]) =>
       /\/providers\/(?!microsoft\.storage\/)/.test(id) &&

@@ -1,12 +1,12 @@
 import { requireDescribed } from "../../api/check-answer.ts";
 import { readInstallCommand } from "../../local/supervisor/install-command.ts";
-import type { ResourceJson } from "../../replication/resources/resource-manager.ts";
 import { changeManaged } from "../../replication/jobs/managed-item.ts";
-import type { Progress } from "../../replication/records/item.ts";
-import type { Clock, ItemStores } from "../../replication/ports.ts";
 import type { WorkMessage } from "../../replication/operations/work-queue.ts";
-import { openTickets } from "../../replication/service/tickets.ts";
+import type { Clock, ItemStores } from "../../replication/ports.ts";
+import type { Progress } from "../../replication/records/item.ts";
 import { textOf } from "../../replication/resources/json.ts";
+import type { ResourceJson } from "../../replication/resources/resource-manager.ts";
+import { openTickets } from "../../replication/service/tickets.ts";
 import { type MemoryRecords, createMemoryRecords } from "../memory/memory-records.ts";
 import { type MemoryResourceManager, memoryResourceManager } from "../memory/memory-resource-manager.ts";
 import { type MemoryStores, createMemoryStores } from "../memory/memory-stores.ts";
@@ -64,31 +64,31 @@ export interface World {
   readonly machines: readonly ProtectedMachine[];
   /** One sentence per violation. */
   readonly wrong: string[];
-  /** Told of each progress record as it is written. */
+  /** Called with each progress record when it is written. */
   readonly progressListeners: Set<(itemId: string, progress: Progress) => void>;
   /** Lines of the trace; kept only when asked for. */
   readonly trace: string[];
-  /** A digest of all lines: equal for equal histories. */
+  /** A digest of all trace lines: equal for equal histories. */
   digest(): number;
   away: Set<SentCall["place"]>;
   isCalm: boolean;
   /** When something that was damaged or removed was last put back; 0: never. */
   putBackMs: number;
-  /** Resources that an operator has made beside Leeward's, by id. */
+  /** Ids of resources that an operator has made beside Leeward's. */
   readonly strangers: Set<string>;
   regionLost: boolean;
   appProcess(): AppProcess | undefined;
-  /** Below every fault, whatever the stores are asked for goes through this. */
+  /** Wraps the stores below all faults, to see every call that takes effect. */
   watchStores(watch: (stores: ItemStores) => ItemStores): void;
   request(route: RouteName, request: AppRequest): Promise<AppAnswer>;
-  /** The last request of a history, to a new process of the app that has the target account and nothing else. */
+  /** A request to a new process of the app that has only the target account. Only at the end of a history. */
   bareRequest(route: RouteName, request: AppRequest): Promise<AppAnswer>;
   loseRegion(): void;
   startApp(): void;
   killApp(): void;
-  /** Every process dies; as many come back after the time. */
+  /** Kills every process of the app; as many start after `downMs`. */
   killWholeApp(downMs: number): void;
-  /** The target region has no capacity for this machine so many times: its creation starts, and fails. */
+  /** The next `times` creations of this machine are accepted and fail, because the target region has no capacity. */
   refuseMachine(machine: ProtectedMachine, times: number): void;
   stallApp(durationMs: number): void;
 }
@@ -315,8 +315,8 @@ function every(timeline: Timeline, everyMs: number, run: () => void): void {
 }
 
 /**
- * While no process of the app lives its address takes the connection, and nothing more: a request whose sender has gone
- * by then is nobody's.
+ * While no process of the app runs, its URL accepts connections and does not answer. A request waits for `waitMs`;
+ * after that its sender has given up, and it is never handled.
  */
 async function waitForApp(timeline: Timeline, app: () => AppProcess | undefined, waitMs: number): Promise<AppProcess> {
   for (let leftMs = waitMs; ; leftMs -= 1_000) {
@@ -327,14 +327,14 @@ async function waitForApp(timeline: Timeline, app: () => AppProcess | undefined,
   }
 }
 
-/** Page blobs as Azure has them: each refuses what comes faster than it takes. */
+/** Page blobs that throttle as on Azure: each refuses requests above its rate. */
 function withLimits(stores: ItemStores, clock: Clock, writesPerSecond: number | undefined): ItemStores {
   if (writesPerSecond === undefined) return stores;
   const limits = { requestsPerSecond: writesPerSecond, bytesPerSecond: Infinity, burstBytes: Number.MAX_SAFE_INTEGER };
   return { ...stores, disks: throttledDisks(stores.disks, clock, limits).disks };
 }
 
-/** A container takes blobs from when it was made until it is removed. */
+/** A container accepts blobs from its creation until its removal. */
 function withContainers(stores: ItemStores, containers: Set<string>): ItemStores {
   const forget = (itemId: string, stream: number): void => void containers.delete(`${itemId}/${stream}`);
   return {
@@ -415,8 +415,8 @@ function seedManager({ manager, machines }: World): void {
 }
 
 /**
- * Azure has no disk below a gibibyte, and a history has no time for one: the plan is told the size that the simulated
- * disks have.
+ * Azure has no disk below a gibibyte, which would be too slow to simulate, so the plan gets the sizes of the simulated
+ * disks.
  */
 async function shrinkDisks({ stores, machines }: World, itemId: string): Promise<void> {
   const machine = machines.find((each) => each.itemId === itemId);

@@ -1,15 +1,22 @@
-import { PLANNED_WORDS, WORDS } from "../../replication/states/words.ts";
 import { allowedOperations } from "../../replication/states/decide.ts";
+import { offeredOperations } from "../../replication/states/offered.ts";
 import { REFUSALS } from "../../replication/states/refusals.ts";
 import {
   FACTS,
   type ItemEvent,
   ITEM_STATES,
+  type ItemState,
+  type Operation,
   OPERATIONS,
   OUTCOMES,
   STATE_KINDS,
 } from "../../replication/states/states.ts";
 import { TRANSITIONS, type Transition } from "../../replication/states/table.ts";
+import { PLANNED_WORDS, WORDS } from "../../replication/states/words.ts";
+
+const OFFERED: ReadonlySet<ItemEvent> = new Set(ITEM_STATES.flatMap(offeredOperations));
+const isBuilt = (operation: Operation): boolean => OFFERED.has(operation);
+const REACHED = reachedStates();
 
 /** The whole text of docs/states.md. */
 export function renderStates(): string {
@@ -22,9 +29,22 @@ export function renderStates(): string {
     "",
     "An item is in exactly one state. Three kinds of events can change it: **operations** that an operator requests,",
     "**outcomes** of the running job, and **facts** that replication reports. Facts are levels: each is reported again",
-    "while it is true, so a state that ignores one loses nothing. `allowedOperations` in the tables are the operations",
-    "that a state does not refuse; the API lists those of them that this version offers",
-    "(`replication/states/offered.ts`).",
+    "while it is true, so a state that ignores one loses nothing. `allowedOperations` are the operations that the API",
+    "lists.",
+    "",
+    "## Not built yet",
+    "",
+    "The tables show the whole design, of which this version has only a part.",
+    "",
+    `- Operations that are not built yet: ${codes(OPERATIONS.filter((operation) => !isBuilt(operation)))}. The API has no`,
+    "  route for them and never lists them as allowed, whatever the tables say. Failing back is a failover after",
+    "  `SwitchProtection`, so it is not built yet either.",
+    `- States that no item reaches yet: ${codes(ITEM_STATES.filter((state) => !REACHED.has(state)))}.`,
+    "- `RepairReplication` is built, but it is no flow and has no job: it is a request to the mobility service.",
+    "",
+    'The tables mark these operations and states with "(not built yet)". The rules below describe the whole design.',
+    "",
+    "## Rules",
     "",
     "While a job runs nearly everything is refused. The few operations that are allowed take over: their job first",
     "ends the running one. So a real failover is possible while a test failover is being made, is open or is being",
@@ -39,8 +59,15 @@ export function renderStates(): string {
     "## States",
     "",
     table(
-      ["state", "kind", "allowedOperations"],
-      ITEM_STATES.map((state) => [state, STATE_KINDS[state], allowedOperations(state).join(", ") || "-"]),
+      ["state", "kind", "allowedOperations", "allowed once it is built"],
+      ITEM_STATES.map((state) => [
+        rowOf(state),
+        STATE_KINDS[state],
+        offeredOperations(state).join(", ") || "-",
+        allowedOperations(state)
+          .filter((operation) => !isBuilt(operation))
+          .join(", ") || "-",
+      ]),
     ),
     "",
     "Kinds: `flow`: a job runs and ends the state; `seeding`: replication ends it; `settled` and `failed`: an operator",
@@ -55,9 +82,9 @@ export function renderStates(): string {
     "## Why an operation is refused",
     "",
     table(
-      ["state", ...OPERATIONS],
+      ["state", ...OPERATIONS.map(columnOf)],
       ITEM_STATES.map((state) => [
-        state,
+        rowOf(state),
         ...OPERATIONS.map((operation) => {
           const transition = TRANSITIONS[state][operation];
           return transition.kind === "refuse" ? transition.reason : "";
@@ -85,7 +112,7 @@ export function renderStates(): string {
         const { protectionState, protectionStateDescription, activeLocation, testFailover } = WORDS[state];
         const planned = PLANNED_WORDS[state];
         return [
-          state,
+          rowOf(state),
           protectionState,
           protectionStateDescription,
           planned === undefined ? "" : `${planned.protectionState}: ${planned.protectionStateDescription}`,
@@ -99,10 +126,29 @@ export function renderStates(): string {
   ].join("\n")}\n`;
 }
 
+/** The states that an item can reach by offered operations. A repair starts no job, so it never enters its states. */
+function reachedStates(): ReadonlySet<ItemState> {
+  const reached = new Set<ItemState>(["Unprotected"]);
+  for (const state of reached) {
+    const events: readonly ItemEvent[] = [...offeredOperations(state), ...OUTCOMES, ...FACTS];
+    for (const event of events) {
+      const transition = TRANSITIONS[state][event];
+      const isEntered = transition.kind === "move" || (transition.kind === "start" && event !== "RepairReplication");
+      if (isEntered) reached.add(transition.next);
+    }
+  }
+  return reached;
+}
+
+const codes = (names: readonly string[]): string => names.map((name) => `\`${name}\``).join(", ");
+const rowOf = (state: ItemState): string => (REACHED.has(state) ? state : `${state} (not built yet)`);
+const columnOf = (event: ItemEvent): string =>
+  OPERATIONS.some((operation) => operation === event && !isBuilt(operation)) ? `${event} (not built yet)` : event;
+
 function transitions(events: readonly ItemEvent[]): string {
   return table(
-    ["state", ...events],
-    ITEM_STATES.map((state) => [state, ...events.map((event) => cell(TRANSITIONS[state][event]))]),
+    ["state", ...events.map(columnOf)],
+    ITEM_STATES.map((state) => [rowOf(state), ...events.map((event) => cell(TRANSITIONS[state][event]))]),
   );
 }
 

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { join, resolve } from "node:path";
-import { FUNCTIONS_DRAIN_MS, FUNCTIONS_TERMINATE_MS } from "../limits.ts";
 import { LocalError } from "../errors.ts";
+import { FUNCTIONS_DRAIN_MS, FUNCTIONS_TERMINATE_MS } from "../limits.ts";
 import type { Clock } from "./clock.ts";
 import { openRegistration, programmingModel, type HookName, type Registration } from "./core.ts";
 import { isClientBinding } from "./durable/client-binding.ts";
@@ -9,6 +9,7 @@ import { createDurable } from "./durable/durable.ts";
 import { createDurableFunctions } from "./durable/functions.ts";
 import { ACTIVITY_TRIGGER, ORCHESTRATION_TRIGGER } from "./durable/triggers.ts";
 import { checkFunction } from "./functions.ts";
+import type { HostFunction } from "./host-function.ts";
 import { readHostConfiguration, type HostConfiguration } from "./host-json.ts";
 import type { ListedFunction } from "./http/admin.ts";
 import type { HostKeys } from "./http/keys.ts";
@@ -23,7 +24,6 @@ import { type InWork, NOT_KEPT, openInWork } from "./queue/in-work.ts";
 import { QUEUE_TRIGGER } from "./queue/trigger.ts";
 import { type Settings, bodyLimitBytes, isDisabled } from "./settings.ts";
 import { TIMER_TRIGGER } from "./timer/trigger.ts";
-import type { HostFunction } from "./host-function.ts";
 import type { TriggerContext, TriggerKind, TriggerListener } from "./trigger.ts";
 
 export interface HostOptions {

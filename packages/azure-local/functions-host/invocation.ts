@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
-import { type Registration, programmingModel } from "./core.ts";
 import type { Clock } from "./clock.ts";
+import { type Registration, programmingModel } from "./core.ts";
+import type { HostFunction } from "./host-function.ts";
 import { type HostLog, describeError } from "./log.ts";
 import type { Binding, CoreInvocationContext, InvocationRequest, InvocationResponse, TypedData } from "./rpc.ts";
-import type { HostFunction } from "./host-function.ts";
 
 /** What a trigger passes to a run. */
 export interface InvocationInput {

@@ -1,6 +1,6 @@
 import { globSync, readFileSync } from "node:fs";
-import { join, resolve } from "node:path";
 import { createRequire } from "node:module";
+import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { LocalError } from "../errors.ts";
 

@@ -1,11 +1,11 @@
 import type { Clock } from "./clock.ts";
 import type { DurableFunctions } from "./durable/functions.ts";
+import type { HostFunction } from "./host-function.ts";
 import type { HostConfiguration } from "./host-json.ts";
 import type { HttpRoutes } from "./http/routes.ts";
 import type { InvocationInput, Outcome } from "./invocation.ts";
-import type { InWork } from "./queue/in-work.ts";
 import type { HostLog } from "./log.ts";
-import type { HostFunction } from "./host-function.ts";
+import type { InWork } from "./queue/in-work.ts";
 import type { Settings } from "./settings.ts";
 
 /** What a trigger needs from the host. */

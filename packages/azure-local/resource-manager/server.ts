@@ -3,8 +3,8 @@ import { createServer as createSecureServer } from "node:https";
 import type { Socket } from "node:net";
 import { LocalError } from "../errors.ts";
 import { ARM_BODY_MAX_BYTES } from "../limits.ts";
-import { ArmError, errorBody } from "./engine/arm-error.ts";
 import type { Answer, ArmRequest } from "./engine/answer.ts";
+import { ArmError, errorBody } from "./engine/arm-error.ts";
 
 export interface ArmServerOptions {
   /** 0: any free port. */

@@ -1,5 +1,5 @@
-import type { Reachability } from "../reachability.ts";
 import { ARM_FAMILY_CORES, ARM_REGION_CORES } from "../limits.ts";
+import type { Reachability } from "../reachability.ts";
 
 /** Switches of a running cloud; a restart resets them. `pace`: the share of Azure's durations. */
 export function createSwitches(pace: number) {

@@ -1,7 +1,7 @@
 import type { ErrorCode } from "../../../replication/errors.ts";
-import type { Mutation } from "./hostile.ts";
 import { ticketed } from "../app-under-test.ts";
 import { DISKS, ITEM_TOKEN, type Names, VM, bearer, heartbeat, mappingOf } from "./fuzz-world.ts";
+import type { Mutation } from "./hostile.ts";
 
 /** One request that is all right, and what may become of it when it is not. */
 export interface RouteCase {

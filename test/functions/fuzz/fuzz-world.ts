@@ -1,14 +1,14 @@
 import type { HttpFunctionOptions } from "@azure/functions";
-import type { ServiceGate } from "../../../functions/serving/request-gate.ts";
-import type { Application } from "../../../functions/wiring.ts";
 import { applyHints } from "../../../functions/queues/apply-hints.ts";
 import { restoreSlices } from "../../../functions/queues/restore-slices.ts";
+import type { ServiceGate } from "../../../functions/serving/request-gate.ts";
+import type { Application } from "../../../functions/wiring.ts";
 import { LeewardError } from "../../../replication/errors.ts";
-import { deltaName } from "../../../replication/names.ts";
-import { tokenHash } from "../../../replication/service/tokens.ts";
 import { ensureManaged } from "../../../replication/jobs/managed-item.ts";
+import { deltaName } from "../../../replication/names.ts";
 import type { WorkMessage } from "../../../replication/operations/work-queue.ts";
 import type { DiskDescription, Position } from "../../../replication/position.ts";
+import { tokenHash } from "../../../replication/service/tokens.ts";
 import { type Situation, UNPROTECTED } from "../../../replication/states/decide.ts";
 import { memoryResourceManager } from "../../memory/memory-resource-manager.ts";
 import { type Answer, type AppInMemory, appInMemory, call, deliver, deltaOf, ticketed } from "../app-under-test.ts";

@@ -1,12 +1,12 @@
 import { BlobServiceClient, BlockBlobClient, ContainerClient } from "@azure/storage-blob";
 import { QueueServiceClient } from "@azure/storage-queue";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { grantProtocol } from "../../../azure/signing.ts";
 import { onePair } from "../../../azure/accounts.ts";
 import { openCacheAccess } from "../../../azure/cache-access.ts";
 import { type BlobAccount, connectBlobs, connectQueues } from "../../../azure/connections.ts";
 import { openDiskSnapshots } from "../../../azure/disk-snapshots.ts";
 import { openRestoreAccess } from "../../../azure/restore-access.ts";
+import { grantProtocol } from "../../../azure/signing.ts";
 import { openTargetDisks } from "../../../azure/target-disks.ts";
 import { openWorkQueue } from "../../../azure/work-queue.ts";
 import { cacheContainer } from "../../../replication/names.ts";

@@ -2,9 +2,9 @@ import { randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { type LocalStorage, startStorage } from "@leeward/azure-local/storage";
 import { type Accounts, onePair } from "../../../azure/accounts.ts";
 import { type BlobAccount, connectBlobs } from "../../../azure/connections.ts";
-import { type LocalStorage, startStorage } from "@leeward/azure-local/storage";
 
 export interface TestAccounts {
   readonly storage: LocalStorage;

@@ -1,10 +1,10 @@
+import type { StorageOperation } from "@leeward/azure-local/storage/operation";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { connectBlobs } from "../../../azure/connections.ts";
 import { openDiskSnapshots } from "../../../azure/disk-snapshots.ts";
 import { openItemStores } from "../../../azure/item-stores.ts";
 import { openRecords } from "../../../azure/records.ts";
 import { openTargetDisks } from "../../../azure/target-disks.ts";
-import type { StorageOperation } from "@leeward/azure-local/storage/operation";
 import { CIRCUIT_FAILURES, CIRCUIT_PAUSE_MS } from "../../../replication/limits.ts";
 import { itemContainer } from "../../../replication/names.ts";
 import { type TestAccounts, newItemId, startAccounts } from "./accounts.ts";

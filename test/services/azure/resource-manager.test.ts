@@ -1,12 +1,12 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe } from "vitest";
-import { openResourceManager } from "../../../azure/arm/resource-manager.ts";
 import {
   startResourceManager,
   type ResourceManager as LocalResourceManager,
 } from "@leeward/azure-local/resource-manager";
+import { afterAll, beforeAll, describe } from "vitest";
+import { openResourceManager } from "../../../azure/arm/resource-manager.ts";
 import type { Change, ResourceManager } from "../../../replication/resources/resource-manager.ts";
 import { resourceManagerContract } from "../../contracts/resource-manager.ts";
 

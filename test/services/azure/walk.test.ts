@@ -1,13 +1,5 @@
 import { describe, expect, it } from "vitest";
 import { openResourceManager } from "../../../azure/arm/resource-manager.ts";
-import { planTarget } from "../../../replication/planning/plan-target.ts";
-import type { TargetPlan } from "../../../replication/planning/plan.ts";
-import type { Begun, Change, ResourceManager } from "../../../replication/resources/resource-manager.ts";
-import { judgeStep } from "../../../replication/resources/judge-step.ts";
-import { listOf, partOf, tagsOf, textOf } from "../../../replication/resources/json.ts";
-import { readInventory } from "../../../replication/resources/read-inventory.ts";
-import { readTargetFacts } from "../../../replication/resources/read-target-facts.ts";
-import { type Walk, failoverWalk, protectionWalk } from "../../../replication/resources/walk.ts";
 import {
   ACCOUNT,
   GROUP,
@@ -16,6 +8,14 @@ import {
   SUBSCRIPTION,
   TOKEN,
 } from "../../../packages/azure-local/test/services/resource-manager/world.ts";
+import { planTarget } from "../../../replication/planning/plan-target.ts";
+import type { TargetPlan } from "../../../replication/planning/plan.ts";
+import { listOf, partOf, tagsOf, textOf } from "../../../replication/resources/json.ts";
+import { judgeStep } from "../../../replication/resources/judge-step.ts";
+import { readInventory } from "../../../replication/resources/read-inventory.ts";
+import { readTargetFacts } from "../../../replication/resources/read-target-facts.ts";
+import type { Begun, Change, ResourceManager } from "../../../replication/resources/resource-manager.ts";
+import { type Walk, failoverWalk, protectionWalk } from "../../../replication/resources/walk.ts";
 
 const OWNER = { itemId: "web-1", jobId: "job-1" };
 const SOURCE = `/subscriptions/${SUBSCRIPTION}/resourceGroups/shop`;

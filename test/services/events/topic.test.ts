@@ -1,14 +1,14 @@
-import { createServer, type ServerResponse } from "node:http";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { createServer, type ServerResponse } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { AzureKeyCredential, EventGridPublisherClient } from "@azure/eventgrid";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { openEventPublisher } from "../../../azure/events.ts";
 import { startTopic, type Topic, type TopicOptions, type TopicSubscription } from "@leeward/azure-local/events/topic";
 import { startStorage, type LocalStorage } from "@leeward/azure-local/storage";
-import type { LeewardEvent } from "../../../replication/events/event.ts";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { openEventPublisher } from "../../../azure/events.ts";
 import { accountKey, queueService } from "../../../packages/azure-local/test/services/storage/world.ts";
+import type { LeewardEvent } from "../../../replication/events/event.ts";
 
 const KEY = "key-of-the-topic";
 const QUEUE: TopicSubscription = {

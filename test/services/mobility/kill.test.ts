@@ -3,9 +3,9 @@ import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { need, tool } from "../../clients/tools.ts";
+import { createRandom } from "../../memory/random.ts";
 import { connectNbd, type TestClient } from "../../mobility/nbd-client.ts";
 import { replay } from "../../mobility/replay.ts";
-import { createRandom } from "../../memory/random.ts";
 import { activityOf, expectJournalIsImage, startChild } from "./killed.ts";
 import { createWorld, noise, sameDisks, statusOf, until, uploaded } from "./world.ts";
 

@@ -3,10 +3,10 @@ import { existsSync, readdirSync, readFileSync, truncateSync, writeFileSync } fr
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { onTestFinished } from "vitest";
-import { parseConfig, type MobilityConfig } from "../../../mobility/system/config.ts";
 import { systemPorts, type MobilityPorts } from "../../../mobility/service/ports.ts";
 import { startMobility, type MobilityService } from "../../../mobility/service/service.ts";
 import type { MobilityStatus } from "../../../mobility/service/status.ts";
+import { parseConfig, type MobilityConfig } from "../../../mobility/system/config.ts";
 import { startFakeCloud, type FakeCloud } from "../../mobility/fake-cloud.ts";
 import { replay } from "../../mobility/replay.ts";
 import { temporaryFolder } from "../../mobility/temporary.ts";

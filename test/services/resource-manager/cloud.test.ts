@@ -8,8 +8,8 @@ import { startCloud, TARGET_ACCOUNT, CACHE_ACCOUNT, type Cloud } from "../../../
 import { operatorApi } from "../../../local/supervisor/operator-api.ts";
 import { freePort, FREE_PORTS } from "../../../local/supervisor/ports.ts";
 import { hostProgram } from "../../../local/supervisor/programs.ts";
-import { until } from "../whole/until.ts";
 import { clientsOf, POLL } from "../../../packages/azure-local/test/services/resource-manager/world.ts";
+import { until } from "../whole/until.ts";
 
 const REGION = "westeurope";
 const GROUP = "vm-group";

@@ -9,7 +9,6 @@ import { openNbdDisk } from "../../../local/lab/nbd-client.ts";
 import { mobilityPrograms } from "../../../local/supervisor/machine-programs.ts";
 import { startMobility, type MobilityService } from "../../../local/supervisor/mobility-service.ts";
 import { mobilityProgram } from "../../../local/supervisor/programs.ts";
-import { startFakeCloud } from "../../mobility/fake-cloud.ts";
 import {
   ACCOUNT,
   GROUP,
@@ -22,6 +21,7 @@ import {
   startWorld,
   type World,
 } from "../../../packages/azure-local/test/services/resource-manager/world.ts";
+import { startFakeCloud } from "../../mobility/fake-cloud.ts";
 
 const MIB = 1024 * 1024;
 const STORAGE_ID = idOf("Microsoft.Storage/storageAccounts", ACCOUNT);

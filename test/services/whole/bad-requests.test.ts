@@ -4,9 +4,9 @@ import { connectBlobs } from "../../../azure/connections.ts";
 import { openRecords } from "../../../azure/records.ts";
 import { TARGET_ACCOUNT } from "../../../local/supervisor/cloud.ts";
 import { itemContainer, manifestName, pinsName } from "../../../replication/names.ts";
-import { placedRecords } from "../../../replication/records/placed-records.ts";
-import { encodeRecord } from "../../../replication/records/envelope.ts";
 import type { PointPins } from "../../../replication/points/pins.ts";
+import { encodeRecord } from "../../../replication/records/envelope.ts";
+import { placedRecords } from "../../../replication/records/placed-records.ts";
 import type { Source } from "./source.ts";
 import {
   type Answer,

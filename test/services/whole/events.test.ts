@@ -1,5 +1,5 @@
-import { describe, expect, it } from "vitest";
 import type { EventSwitches } from "@leeward/azure-local/events";
+import { describe, expect, it } from "vitest";
 import { type OnEnd, type Point, SEED, proven, startWorld } from "./world.ts";
 
 /**

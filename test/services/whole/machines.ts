@@ -1,7 +1,7 @@
 import { open } from "node:fs/promises";
 import { expect } from "vitest";
-import { seededRandom } from "../../../local/lab/random.ts";
 import { type NbdDisk, openNbdDisk } from "../../../local/lab/nbd-client.ts";
+import { seededRandom } from "../../../local/lab/random.ts";
 import { clientsOf, POLL } from "../../../packages/azure-local/test/services/resource-manager/world.ts";
 import { until } from "./until.ts";
 import { type Operator, type Point, type World, SEED } from "./world.ts";

@@ -1,7 +1,7 @@
-import { type Socket, connect } from "node:net";
 import { once } from "node:events";
-import { beforeAll, describe, expect, it } from "vitest";
+import { type Socket, connect } from "node:net";
 import { FUNCTIONS_BODY_MAX_BYTES } from "@leeward/azure-local/limits";
+import { beforeAll, describe, expect, it } from "vitest";
 import { ALERT_MESSAGE_MAX_BYTES, HTTP_BODY_MAX_BYTES } from "../../../replication/limits.ts";
 import { type World, onSuiteEnd, startWorld } from "./world.ts";
 

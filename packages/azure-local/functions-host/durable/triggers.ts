@@ -1,6 +1,6 @@
 import type { TriggerKind } from "../trigger.ts";
-import { activityInput } from "./payload.ts";
 import type { DurableKind } from "./functions.ts";
+import { activityInput } from "./payload.ts";
 
 /** Orchestrators and activities have no listener: they are registered here, and the engine calls them. */
 const durableTrigger = (kind: DurableKind, type: string, more: Pick<TriggerKind, "manualInput"> = {}): TriggerKind => ({

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { HOST_VERSION } from "../core.ts";
-import type { InvocationCounts } from "../invocation.ts";
 import type { HostFunction } from "../host-function.ts";
+import type { InvocationCounts } from "../invocation.ts";
 import type { ManualRuns } from "../manual-runs.ts";
 import type { WireResponse } from "./messages.ts";
 

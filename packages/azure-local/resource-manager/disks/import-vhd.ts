@@ -1,10 +1,10 @@
 import type { FileHandle } from "node:fs/promises";
 import { PageBlobClient, RestError, StorageSharedKeyCredential } from "@azure/storage-blob";
 import { ARM_DISK_CHUNK_BYTES } from "../../limits.ts";
-import { readFixedVhd } from "./fixed-vhd.ts";
 import { ArmError, invalidParameter } from "../engine/arm-error.ts";
 import type { StorageAccountFacts } from "../engine/resource-type.ts";
 import { writeWhole } from "./disk-files.ts";
+import { readFixedVhd } from "./fixed-vhd.ts";
 
 const FOOTER_BYTES = 512;
 const PAGE_BYTES = 512;

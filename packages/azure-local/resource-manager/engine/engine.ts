@@ -1,17 +1,17 @@
 import { randomUUID } from "node:crypto";
 import type { Reachability } from "../../reachability.ts";
-import { ArmError, errorBody, notSupported } from "./arm-error.ts";
 import type { Answer, ArmRequest } from "./answer.ts";
+import { ArmError, errorBody, notSupported } from "./arm-error.ts";
 import type { RequestFacts } from "./faults.ts";
 import { keyOf, regionName } from "./ids.ts";
 import { pageOf } from "./listing.ts";
 import { existing, existingGroup, parentNotFound } from "./lookup.ts";
-import type { EngineParts } from "./parts.ts";
 import { checkSignature, resultAnswer, statusAnswer } from "./operation-answers.ts";
+import type { EngineParts } from "./parts.ts";
 import { etagOf, present } from "./present.ts";
 import { requestKind } from "./request-buckets.ts";
-import type { ResourceRecord, ResourceType } from "./resource-type.ts";
 import type { Scope } from "./resource-rows.ts";
+import type { ResourceRecord, ResourceType } from "./resource-type.ts";
 import { readTarget, type Place, type Target, type Within } from "./target.ts";
 import { act, change, remove } from "./write.ts";
 

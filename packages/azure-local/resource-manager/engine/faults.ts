@@ -1,7 +1,7 @@
 import { allocationFailures, type AllocationChance } from "./allocation-failures.ts";
 import { ArmError } from "./arm-error.ts";
-import type { Past, PastSwitches } from "./past.ts";
 import type { OperationError } from "./operation-record.ts";
+import type { Past, PastSwitches } from "./past.ts";
 import { createRequestBuckets, type RequestBuckets, type RequestRates } from "./request-buckets.ts";
 
 /**

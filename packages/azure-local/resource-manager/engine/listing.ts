@@ -1,5 +1,5 @@
-import { invalidParameter, notSupported } from "./arm-error.ts";
 import type { ArmRequest, Answer } from "./answer.ts";
+import { invalidParameter, notSupported } from "./arm-error.ts";
 import type { JsonObject } from "./json.ts";
 import type { ResourceRecord } from "./resource-type.ts";
 

@@ -1,7 +1,7 @@
 import { createHash, createHmac } from "node:crypto";
 import { ARM_OPAQUE_QUERY_BYTES } from "../../limits.ts";
-import { ArmError, errorBody } from "./arm-error.ts";
 import type { Answer } from "./answer.ts";
+import { ArmError, errorBody } from "./arm-error.ts";
 import type { JsonObject } from "./json.ts";
 import type { OperationRecord } from "./operation-record.ts";
 import { GROUP_TYPE } from "./target.ts";

@@ -1,6 +1,6 @@
 import { keyOf, sameId } from "./ids.ts";
-import type { Reference, ResourceRecord } from "./resource-type.ts";
 import type { Scope } from "./resource-rows.ts";
+import type { Reference, ResourceRecord } from "./resource-type.ts";
 
 /** How far a view lags: resources created more recently are missing, and recently removed ones still show. */
 interface Lag {

@@ -1,6 +1,6 @@
 import { ArmError, notSupported } from "./arm-error.ts";
-import type { JsonObject } from "./json.ts";
 import { keyOf, lastName, parseId, sameId } from "./ids.ts";
+import type { JsonObject } from "./json.ts";
 import type { Reference, ResourceRecord, ResourceType, World } from "./resource-type.ts";
 import { referencesOf } from "./world.ts";
 

@@ -1,14 +1,14 @@
 import type { z } from "zod";
-import { ArmError, invalidParameter, notSupported, resourceNotFound } from "./arm-error.ts";
 import type { Answer, ArmRequest } from "./answer.ts";
+import { ArmError, invalidParameter, notSupported, resourceNotFound } from "./arm-error.ts";
 import type { RequestFacts } from "./faults.ts";
 import { keyOf, regionName } from "./ids.ts";
 import { isObject, mergePatch, type JsonObject } from "./json.ts";
 import { existingGroup, groupNotFound, parentNotFound } from "./lookup.ts";
 import { operationHeaders } from "./operation-answers.ts";
 import { lockOf, verbNamed } from "./operations.ts";
-import { etagOf, present } from "./present.ts";
 import type { EngineParts } from "./parts.ts";
+import { etagOf, present } from "./present.ts";
 import { checkReferences, checkUnused, withoutShownUsers } from "./references.ts";
 import type { ResourceRecord, ResourceType, World } from "./resource-type.ts";
 import { GROUP_TYPE, type Place } from "./target.ts";

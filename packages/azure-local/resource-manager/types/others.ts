@@ -1,5 +1,5 @@
-import { ArmError, notSupported } from "../engine/arm-error.ts";
 import type { Answer, ArmRequest } from "../engine/answer.ts";
+import { ArmError, notSupported } from "../engine/arm-error.ts";
 import { regionName } from "../engine/ids.ts";
 import type { JsonObject } from "../engine/json.ts";
 import { isForeignNamespace } from "../engine/namespaces.ts";

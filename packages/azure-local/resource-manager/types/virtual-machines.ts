@@ -5,6 +5,8 @@ import { isObject, type JsonObject, textOf } from "../engine/json.ts";
 import { present } from "../engine/present.ts";
 import type { ResourceRecord, ResourceType, Runtime, Verb, World } from "../engine/resource-type.ts";
 import { readCommand, type MachineDisk } from "../machines/machine-program.ts";
+import { refuseWithAccess } from "./disk-access.ts";
+import { refuseWhileCopied } from "./disks.ts";
 import { instanceView, type PowerState } from "./instance-view.ts";
 import {
   attachedDisks,
@@ -16,8 +18,6 @@ import {
   refuseChanges,
   type MachineBody,
 } from "./machine-body.ts";
-import { refuseWithAccess } from "./disk-access.ts";
-import { refuseWhileCopied } from "./disks.ts";
 import { checkCapabilities, completedIdentity } from "./machine-capabilities.ts";
 import { refuseReservedNics, reserveNics } from "./nic-reservation.ts";
 import { COMPUTE_VERSION } from "./shapes.ts";

@@ -1,5 +1,5 @@
-import type { CollectionFile, DatabaseFile, LokiDocument } from "../azurite-modules.ts";
 import { LocalError } from "../../errors.ts";
+import type { CollectionFile, DatabaseFile, LokiDocument } from "../azurite-modules.ts";
 
 /** One change of one document of a Loki database, as in the redo log. */
 export type Change = Put | Remove | Splice;

@@ -3,9 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fc, it } from "@fast-check/vitest";
 import { afterEach, beforeEach, describe, expect } from "vitest";
+import { hasCode } from "../../errors.ts";
 import { openEventLog, type Delivery, type EventLog } from "../../events/event-log.ts";
 import { eventOf } from "../../events/event.ts";
-import { hasCode } from "../../errors.ts";
 
 describe("the log of waiting events", () => {
   let folder: string;

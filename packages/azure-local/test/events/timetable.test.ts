@@ -9,7 +9,7 @@ describe("the timetable of deliveries", () => {
     vi.useRealTimers();
   });
 
-  it("does tasks when they are due, in the order of their times", async () => {
+  it("runs tasks when they are due, in order of time", async () => {
     const done: string[] = [];
     const timetable = new Timetable<string>(async (task) => {
       done.push(task);
@@ -44,7 +44,7 @@ describe("the timetable of deliveries", () => {
     await timetable.close();
   });
 
-  it("waits for the attempt under way when it closes, and forgets the rest", async () => {
+  it("waits for the attempt under way when it closes, and drops the rest", async () => {
     const gate = Promise.withResolvers<undefined>();
     const done: string[] = [];
     const timetable = new Timetable<string>(async (task) => {
@@ -63,7 +63,7 @@ describe("the timetable of deliveries", () => {
     expect(done).toEqual(["under way"]);
   });
 
-  it("reports a fault of an attempt to whoever waits", async () => {
+  it("reports a failed attempt to the caller that waits", async () => {
     const timetable = new Timetable<string>(async () => {
       throw new Error("the disk is full");
     });

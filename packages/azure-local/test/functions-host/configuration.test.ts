@@ -22,7 +22,7 @@ describe("FUNCTIONS_REQUEST_BODY_SIZE_LIMIT", () => {
 });
 
 describe("host.json", () => {
-  it("of the product is understood whole", () => {
+  it("of the product is accepted in full", () => {
     expect(parseHostConfiguration(JSON.parse(readFileSync("host.json", "utf8")))).toMatchObject({
       routePrefix: "api",
       queues: {
@@ -37,7 +37,7 @@ describe("host.json", () => {
     });
   });
 
-  it("says how many activities and orchestrators run at once; how Azure Storage is used is read over", () => {
+  it("limits how many activities and orchestrators run at once; settings of Azure Storage are ignored", () => {
     const durableTask = {
       hubName: "Hub1",
       maxConcurrentActivityFunctions: 3,

@@ -24,7 +24,7 @@ describe("keys", () => {
     expect(isAuthorized("function", "wrong", "function-key", KEYS)).toBe(false);
   });
 
-  it("that are empty open nothing", () => {
+  it("that are empty grant nothing", () => {
     expect(isAuthorized("admin", "", undefined, { functionKey: "", masterKey: "" })).toBe(false);
   });
 });
@@ -46,7 +46,7 @@ describe("HTTP messages", () => {
     expect(toWireResponse(null).status).toBe(204);
   });
 
-  it("keep the headers of the function, but the framing is the server's", () => {
+  it("keep the headers of the function, except those for framing, which the server sets", () => {
     const answer = toWireResponse({
       http: { statusCode: "201", headers: { "X-A": "1", "content-length": "9", "transfer-encoding": "chunked" } },
     });

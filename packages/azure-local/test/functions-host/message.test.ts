@@ -59,7 +59,7 @@ describe("a queue message", () => {
   });
 });
 
-describe("the pause between two looks into an empty queue", () => {
+describe("the pause between two polls of an empty queue", () => {
   property.prop([fc.integer({ min: 1, max: 10_000 }), fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true })])(
     "doubles, and stays within its bounds",
     (emptyPolls, random) => {

@@ -92,7 +92,7 @@ describe("the check of a function", () => {
     ).toThrow(expect.objectContaining({ code: "not-supported", facts: { function: "work", binding: "retry" } }));
   });
 
-  it("wants exactly one trigger", () => {
+  it("requires exactly one trigger", () => {
     expect(() => checkFunction(register({ q: output("queue") }), KINDS)).toThrow(/has 0 triggers/);
     expect(() => checkFunction(register({ a: input("httpTrigger"), b: input("timerTrigger") }), KINDS)).toThrow(
       /has 2 triggers/,

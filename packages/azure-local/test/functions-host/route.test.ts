@@ -1,8 +1,8 @@
 import { fc, it as property } from "@fast-check/vitest";
 import { describe, expect, it } from "vitest";
+import type { HostFunction } from "../../functions-host/host-function.ts";
 import { matchRoute, parseRoute } from "../../functions-host/http/route.ts";
 import { type AuthorizationLevel, createRoutes } from "../../functions-host/http/routes.ts";
-import type { HostFunction } from "../../functions-host/host-function.ts";
 
 const split = (path: string): readonly string[] => path.split("/").filter((segment) => segment !== "");
 const match = (template: string, path: string): unknown => matchRoute(parseRoute(template, "f"), split(path));
@@ -80,7 +80,7 @@ describe("a route", () => {
   });
 
   property.prop([fc.array(fc.string({ minLength: 1, unit: "grapheme" }), { minLength: 1, maxLength: 4 })])(
-    "gives back whatever text stood in its parameters",
+    "returns the text of its parameters unchanged",
     (texts) => {
       const template = texts.map((_text, index) => `{p${index}}`).join("/");
       const path = texts.map((text) => encodeURIComponent(text));

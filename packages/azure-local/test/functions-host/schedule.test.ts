@@ -20,7 +20,7 @@ describe("the schedule of a timer", () => {
     expect(nextOf(schedule, after)).toBe(expected);
   });
 
-  it("wants the day of the month and the day of the week to match both, unlike cron", () => {
+  it("requires both the day of the month and the day of the week to match, unlike cron", () => {
     expect(nextOf("0 0 0 1 * MON", "2026-01-01T00:00:00.000Z")).toBe("2026-06-01T00:00:00.000Z");
   });
 

@@ -1,17 +1,17 @@
 import { describe, expect, it } from "vitest";
-import { parseHostConfiguration } from "../../functions-host/host-json.ts";
 import { createDurableFunctions } from "../../functions-host/durable/functions.ts";
+import type { HostFunction } from "../../functions-host/host-function.ts";
+import { parseHostConfiguration } from "../../functions-host/host-json.ts";
 import { createRoutes } from "../../functions-host/http/routes.ts";
 import type { Outcome } from "../../functions-host/invocation.ts";
 import type { HostEvent } from "../../functions-host/log.ts";
+import { NOT_KEPT } from "../../functions-host/queue/in-work.ts";
 import { parseSchedule } from "../../functions-host/timer/schedule.ts";
 import type { TimerStatusBlob } from "../../functions-host/timer/status-blob.ts";
 import type { TimerStatus } from "../../functions-host/timer/status.ts";
 import { createTimer } from "../../functions-host/timer/trigger.ts";
-import type { HostFunction } from "../../functions-host/host-function.ts";
 import type { TriggerListener } from "../../functions-host/trigger.ts";
 import { type FakeClock, fakeClock, settle } from "./fake-clock.ts";
-import { NOT_KEPT } from "../../functions-host/queue/in-work.ts";
 
 const MINUTE_MS = 60_000;
 const NOON_MS = Date.parse("2026-01-01T12:00:00Z");
@@ -160,7 +160,7 @@ describe("a timer", () => {
     await timer.stop();
   });
 
-  it("fires although the store of its status is away, and says so", async () => {
+  it("fires although its status store is unavailable, and logs that", async () => {
     const away = (): Promise<never> => Promise.reject(new Error("away"));
     const { clock, timer, runs, events } = makeWorld({ blob: { read: away, write: away } });
     await timer.start();

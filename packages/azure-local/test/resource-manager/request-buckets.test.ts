@@ -13,8 +13,8 @@ function take(buckets: ReturnType<typeof createRequestBuckets>, method: string, 
   }
 }
 
-describe("buckets of requests", () => {
-  it("hold Azure's numbers, are refilled with time up to their size, and are apart by kind", () => {
+describe("request buckets", () => {
+  it("have Azure's limits, refill over time up to their size, and are separate by kind of request", () => {
     const buckets = createRequestBuckets();
     buckets.limit(AZURE_REQUEST_RATES);
     for (let at = 0; at < 200; at++) expect(take(buckets, at % 2 === 0 ? "PUT" : "POST", 0)).toBe("taken");
@@ -28,7 +28,7 @@ describe("buckets of requests", () => {
     ]);
   });
 
-  it("of a slow rate say how long to wait, and no limit is none", () => {
+  it("of a slow rate say how long to wait; without limits every request is taken", () => {
     const buckets = createRequestBuckets();
     const slow = { size: 1, perSecond: 0.01 };
     buckets.limit({ ...AZURE_REQUEST_RATES, reads: slow });
@@ -38,14 +38,14 @@ describe("buckets of requests", () => {
   });
 });
 
-describe("machines that find no room", () => {
+describe("allocation failures of machines", () => {
   const machine = { method: "PUT", type: "Microsoft.Compute/virtualMachines", action: undefined };
   const failsOf = (seed: number): string => {
     const fails = allocationFailures({ ratio: 0.3, seed });
     return Array.from({ length: 400 }, () => (fails(machine) === undefined ? "-" : "x")).join("");
   };
 
-  it("are the same ones with the same seed, others with another, and about as many as was asked for", () => {
+  it("repeat with the same seed, differ with another, and are about as frequent as asked for", () => {
     expect(failsOf(1)).toBe(failsOf(1));
     expect(failsOf(1)).not.toBe(failsOf(2));
     const failed = failsOf(1).replaceAll("-", "").length;
@@ -53,7 +53,7 @@ describe("machines that find no room", () => {
     expect(failed).toBeLessThan(160);
   });
 
-  it("are made or started: nothing else fails", () => {
+  it("happen only when a machine is made or started", () => {
     const fails = allocationFailures({ ratio: 1, seed: 1 });
     expect(fails(machine)?.code).toBe("AllocationFailed");
     expect(fails({ ...machine, method: "POST", action: "start" })?.code).toBe("AllocationFailed");

@@ -5,10 +5,10 @@ import { join } from "node:path";
 import { fc, test } from "@fast-check/vitest";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { openDiskFiles } from "../../resource-manager/disks/disk-files.ts";
-import { isGranted, signatureHash } from "../../resource-manager/disks/vhd-download.ts";
 import { readFixedVhd, vhdFooter } from "../../resource-manager/disks/fixed-vhd.ts";
-import { createPast } from "../../resource-manager/engine/past.ts";
+import { isGranted, signatureHash } from "../../resource-manager/disks/vhd-download.ts";
 import { createFaults } from "../../resource-manager/engine/faults.ts";
+import { createPast } from "../../resource-manager/engine/past.ts";
 import { openStore } from "../../resource-manager/engine/store.ts";
 import { readCommand } from "../../resource-manager/machines/machine-program.ts";
 import { contains, formatAddress, overlap, parseAddress, parseBlock } from "../../resource-manager/types/addresses.ts";
@@ -65,10 +65,10 @@ describe("addresses", () => {
       expect(parseBlock(text)).toBeUndefined();
     },
   );
-  test.prop([fc.nat(0xffff_ffff)])("are read as they are written", (address) => {
+  test.prop([fc.nat(0xffff_ffff)])("are parsed as they are formatted", (address) => {
     expect(parseAddress(formatAddress(address))).toBe(address);
   });
-  it("lie inside and across each other", () => {
+  it("contain and overlap each other", () => {
     const block = (text: string) => parseBlock(text) ?? { first: 0, last: 0 };
     const [wide, narrow, beside] = [block("10.0.0.0/16"), block("10.0.3.0/24"), block("10.1.0.0/16")] as const;
     expect([contains(wide, narrow), contains(narrow, wide), overlap(wide, narrow), overlap(wide, beside)]).toEqual([
@@ -107,7 +107,7 @@ describe("faults", () => {
   });
 });
 
-describe("what an extension is told in secret", () => {
+describe("the protected settings of an extension", () => {
   it("is a script, decoded, or a command line", () => {
     expect(readCommand({ script: Buffer.from("#!/bin/sh\n").toString("base64") })).toEqual({
       kind: "script",

@@ -5,8 +5,8 @@ import {
   type FailureDetails,
   type ParentInstance,
 } from "../history.ts";
-import type { Decision } from "../replay/walk.ts";
 import type { Next } from "../replay/decide.ts";
+import type { Decision } from "../replay/walk.ts";
 import type { Batch, InstanceRow, Message, Status, Work } from "../stores/store.ts";
 import { type LiveInstance, type Recorded, record } from "./instance.ts";
 

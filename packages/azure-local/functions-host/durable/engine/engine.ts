@@ -17,10 +17,10 @@ import {
 } from "../stores/store.ts";
 import { type Conclusion, type Ids, type Placement, begin, conclude } from "./conclude.ts";
 import { type DueMessages, createDueMessages } from "./due-messages.ts";
-import { runEpisode } from "./episode.ts";
 import { type EndedInstances, type Retention, createEndedInstances } from "./ended-instances.ts";
-import { type LiveInstance, liveInstance, readRecorded } from "./instance.ts";
+import { runEpisode } from "./episode.ts";
 import { instanceIdFault } from "./instance-id.ts";
+import { type LiveInstance, liveInstance, readRecorded } from "./instance.ts";
 import { type Lane, createLane } from "./lane.ts";
 import { selectMessages } from "./select.ts";
 

@@ -1,6 +1,6 @@
 import { z } from "zod";
-import type { Outcome } from "../../invocation.ts";
 import { DURABLE_CUSTOM_STATUS_MAX_BYTES } from "../../../limits.ts";
+import type { Outcome } from "../../invocation.ts";
 import type { FailureDetails } from "../history.ts";
 import { type Action, parseAction } from "./actions.ts";
 

@@ -67,7 +67,7 @@ describe("golden histories", () => {
     expect(readdirSync(folder).toSorted()).toEqual(names.toSorted());
   });
 
-  it.each(Object.keys(SCENARIOS))("%s: the engine of today writes the same history", async (name) => {
+  it.each(Object.keys(SCENARIOS))("%s: the current engine writes the same history", async (name) => {
     expect(await play(name)).toEqual(read(name));
   });
 

@@ -63,7 +63,7 @@ export function durableStoreContract(name: string, open: () => Promise<StoreWorl
       expect(await store.history("ended")).toEqual(['"z"']);
     });
 
-    it("replaces rows, events and inputs, and an input takes the output with it", async () => {
+    it("replaces rows, events and inputs; a new input removes the output", async () => {
       await using world = await open();
       const { store } = world;
       await store.commit({
@@ -114,7 +114,7 @@ export function durableStoreContract(name: string, open: () => Promise<StoreWorl
       expect([loaded.messages.map(({ id }) => id), loaded.work]).toEqual([[2, 4], []]);
     });
 
-    it("takes batches that are handed in at once in the order of the calls", async () => {
+    it("writes concurrent batches in the order of the calls", async () => {
       await using world = await open();
       const { store } = world;
       await Promise.all([
@@ -128,7 +128,7 @@ export function durableStoreContract(name: string, open: () => Promise<StoreWorl
       expect(loaded.messages).toHaveLength(49);
     });
 
-    it("can be closed twice, after what was handed in before", async () => {
+    it("can be closed twice, and first writes what was committed before", async () => {
       await using world = await open();
       const committed = world.store.commit({ instances: [row("i")] });
       await Promise.all([world.store.close(), world.store.close(), committed]);

@@ -1,9 +1,9 @@
 import * as df from "durable-functions";
 import type { OrchestrationHandler } from "durable-functions";
 import { describe, expect, it } from "vitest";
-import { DURABLE_HISTORY_WARNING_EVENTS } from "../../../limits.ts";
 import { EventType } from "../../../functions-host/durable/history.ts";
 import { openMemoryStore } from "../../../functions-host/durable/stores/memory-store.ts";
+import { DURABLE_HISTORY_WARNING_EVENTS } from "../../../limits.ts";
 import { type Functions, makeWorld } from "./world.ts";
 
 const MINUTE_MS = 60_000;
@@ -157,7 +157,7 @@ describe("continueAsNew", () => {
     expect(JSON.parse((await world.engine.payload(id)).input ?? "")).toEqual({ n: 0, seen: ["a", "b"] });
   });
 
-  it("takes text as it is", async () => {
+  it("passes text on unchanged", async () => {
     await using world = await makeWorld(
       one(function* (context) {
         if (context.df.getInput() === "first") context.df.continueAsNew("second");
@@ -194,7 +194,7 @@ describe("continueAsNew", () => {
     expect(await world.ended(id)).toEqual(["Completed", true]);
   });
 
-  it("loses against an error", async () => {
+  it("has no effect when the orchestrator throws afterwards", async () => {
     await using world = await makeWorld(
       one(function* (context) {
         context.df.continueAsNew(1);
@@ -279,7 +279,7 @@ describe("an orchestration", () => {
     ]);
   });
 
-  it("finds a Date where its input has a text named Timestamp, as on Azure", async () => {
+  it("gets a Date for a text named Timestamp in its input, as on Azure", async () => {
     await using world = await makeWorld(
       one(function* (context) {
         return context.df.getInput<{ readonly Timestamp: unknown }>().Timestamp instanceof Date;
@@ -291,7 +291,7 @@ describe("an orchestration", () => {
     ]);
   });
 
-  it("is terminated whatever it does, and what comes later is deleted unread", async () => {
+  it("is terminated whatever it does, and later messages are deleted unread", async () => {
     const store = openMemoryStore();
     await using world = await makeWorld(
       one(function* (context) {
@@ -309,7 +309,7 @@ describe("an orchestration", () => {
     await world.untilStored(store, ({ messages }) => messages.length === 0);
   });
 
-  it("stands still while it is suspended, and goes on with what came meanwhile, in its order", async () => {
+  it("does nothing while it is suspended, and then handles what arrived meanwhile, in order", async () => {
     await using world = await makeWorld(
       one(function* (context) {
         const first: unknown = yield context.df.waitForExternalEvent("go");
@@ -375,7 +375,7 @@ describe("an orchestration", () => {
     expect((await world.history(id)).map(({ EventType: type }) => type)).not.toContain(EventType.ExecutionResumed);
   });
 
-  it("has an id of its own: a live one is in use, an ended one is replaced", async () => {
+  it("has a unique id: a second start is refused while it runs, and replaces it once it has ended", async () => {
     await using world = await makeWorld(
       one(function* (context) {
         if (context.df.getInput() === "wait") yield context.df.waitForExternalEvent("go");
@@ -410,7 +410,7 @@ describe("an orchestration", () => {
     },
   );
 
-  it("needs a function", async () => {
+  it("is refused without an orchestrator function of its name", async () => {
     await using world = await makeWorld(one(function* () {}));
     const start = world.engine.create({ name: "nowhere", instanceId: "x", input: null, version: "" });
     await expect(start).rejects.toThrow(
@@ -432,7 +432,7 @@ describe("an orchestration", () => {
     expect(await world.ended("live")).toEqual(["Completed", null]);
   });
 
-  it("is warned of when its history becomes long", async () => {
+  it("causes a warning when its history becomes long", async () => {
     await using world = await makeWorld(
       one(function* (context) {
         yield context.df.waitForExternalEvent("go");

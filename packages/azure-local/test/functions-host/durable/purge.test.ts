@@ -22,7 +22,7 @@ describe("orchestrations that have ended", () => {
   const run = async (world: World, id: string): Promise<void> =>
     void (await world.ended(await world.start("work", id, id)));
 
-  it("are purged beyond a number, the oldest first, with history, input and output; what lives stays", async () => {
+  it("are purged beyond a number, the oldest first, with history, input and output; running ones stay", async () => {
     const store = openMemoryStore();
     await using world = await makeWorld(
       {

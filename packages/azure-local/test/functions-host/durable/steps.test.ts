@@ -39,7 +39,7 @@ describe("activities", () => {
     expect(await world.ended(id)).toEqual(["Completed", ["text", '{"text":1}', { n: 1 }, 7, true, null, null]]);
   });
 
-  it("are replayed, and the code between two of them is new exactly once", async () => {
+  it("are replayed; isReplaying is false exactly once for the code between two of them", async () => {
     const fresh: string[] = [];
     await using world = await makeWorld(
       one(
@@ -236,7 +236,7 @@ describe("retries", () => {
     expect(world.runs).toHaveLength(2);
   });
 
-  it("work inside of a fan-out, exhausted ones beside good ones", async () => {
+  it("work inside a fan-out, where some fail for good and others succeed", async () => {
     await using world = await makeWorld(
       one(
         function* (context) {
@@ -259,7 +259,7 @@ describe("retries", () => {
     expect(world.runs.toSorted()).toEqual(["flaky", "flaky", "good", "good", "hopeless", "hopeless"]);
   });
 
-  it("warn of a limit of time, which the SDK does not follow", async () => {
+  it("cause a warning for a retry timeout, which the SDK ignores", async () => {
     await using world = await makeWorld(
       one(
         function* (context) {
@@ -297,7 +297,7 @@ describe("timers", () => {
     expect(history.filter(({ EventType: type }) => type === EventType.TimerFired)).toHaveLength(parts);
   });
 
-  it("lose against an event, are cancelled, and their late fire changes nothing", async () => {
+  it("are cancelled when an event comes first, and firing later changes nothing", async () => {
     await using world = await makeWorld(
       one(function* (context) {
         const timeout = context.df.createTimer(soon(context, MINUTE_MS));
@@ -318,7 +318,7 @@ describe("timers", () => {
     expect(await world.ended(id)).toEqual(["Completed", [true, 2]]);
   });
 
-  it("win when the event does not come", async () => {
+  it("fire when no event comes", async () => {
     await using world = await makeWorld(
       one(function* (context) {
         const timeout = context.df.createTimer(soon(context, MINUTE_MS));
@@ -343,7 +343,7 @@ describe("external events", () => {
     return got;
   };
 
-  it("come before and after the wait, in their order, in any spelling", async () => {
+  it("are received before and after the wait begins, in order, with names in any case", async () => {
     await using world = await makeWorld(one(collect));
     const id = await world.start("work", ["Go", "Stop", "Go"]);
     await world.raise(id, "GO", 1);

@@ -46,7 +46,7 @@ describe("the SQLite store", () => {
     await openSqliteStore(file, 50).close();
   });
 
-  it("refuses a file that is none of its own, or of a later version, and says what to do", async () => {
+  it("refuses a file of another program or of a later version, and says what to do", async () => {
     await using folder = await temporaryFolder();
     const [damaged, later] = [join(folder.path, "damaged.sqlite"), join(folder.path, "later.sqlite")];
     await writeFile(damaged, "This is not a database, and long enough to be looked at. ".repeat(20));
@@ -60,7 +60,7 @@ describe("the SQLite store", () => {
     }
   });
 
-  it("takes all batches of a turn or none, and tells each that it failed", async () => {
+  it("writes all batches of one turn or none, and rejects each of them", async () => {
     await using folder = await temporaryFolder();
     const file = join(folder.path, "state.sqlite");
     const store = openSqliteStore(file);
@@ -78,7 +78,7 @@ describe("the SQLite store", () => {
 
 interface TemporaryFolder extends AsyncDisposable {
   readonly path: string;
-  /** Another client removes it. */
+  /** Returns the path; from then on the caller removes the folder. */
   release(): string;
 }
 

@@ -123,7 +123,7 @@ describe("the walk beside the history", () => {
       ["1 b"],
     ],
     [
-      "the next one also after a failure, which is the SDK's affair",
+      "the next one also after a failure, which the SDK handles",
       [activity("a"), activity("b")],
       [scheduled(0, "a"), failed(0)],
       ["1 b"],
@@ -264,18 +264,18 @@ describe("the walk beside the history", () => {
     expect(outcome(walkOf(actions, events))).toEqual(expected);
   });
 
-  it("serves the youngest of two waiters, so that an abandoned one takes nothing away", () => {
+  it("gives an event to the latest of two waiters, so that an abandoned one consumes nothing", () => {
     const loop = [any(wait("go"), timer(1)), any(wait("go"), timer(2)), activity("a")];
     expect(outcome(walkOf(loop, [created(0), turn(1), fired(0), created(1), raised("go")]))).toEqual(["2 a"]);
   });
 
   it("gives the oldest of two early events to the first waiter", () => {
     const walked = walkOf([wait("GO"), wait("go")], [raised("Go"), raised("go")]);
-    // The places count the two events before: the start of the turn and of the execution.
+    // The index counts the two events before it: the start of the turn and of the execution.
     expect(walked).toMatchObject({ isThrough: true, respellings: [{ index: 2, name: "GO" }] });
   });
 
-  it("respells an event in the way in which it is awaited", () => {
+  it("writes an event's name in the case in which it is awaited", () => {
     expect(walkOf([wait("Go")], [raised("GO")])).toMatchObject({ respellings: [{ index: 2, name: "Go" }] });
   });
 

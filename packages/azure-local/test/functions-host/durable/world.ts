@@ -38,7 +38,7 @@ export interface World extends AsyncDisposable {
   /** Starts an orchestration; the id when it has one. */
   start(name: string, input?: unknown, instanceId?: string): Promise<string>;
   raise(instanceId: string, name: string, input?: unknown): Promise<void>;
-  /** What `show` says once it says something that is not undefined. */
+  /** Polls `show` until its result is not undefined, and returns that. */
   until<T>(show: () => T | undefined): Promise<T>;
   /** The instance when it has ended: status and output. */
   ended(instanceId: string): Promise<readonly [string, unknown]>;

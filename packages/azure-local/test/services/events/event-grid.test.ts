@@ -7,14 +7,14 @@ import { fileURLToPath } from "node:url";
 import { BlobServiceClient, type ContainerClient } from "@azure/storage-blob";
 import { QueueServiceClient } from "@azure/storage-queue";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { hasCode } from "../../../errors.ts";
 import { type EventGrid, type EventGridOptions, startEventGrid } from "../../../events/event-grid.ts";
 import { BLOB_CREATED, type BlobCreatedEvent } from "../../../events/event.ts";
 import { startStorage, type LocalStorage } from "../../../storage/storage.ts";
-import { hasCode } from "../../../errors.ts";
 import { accountKey, blobService, pages } from "../storage/world.ts";
 import { SUBSCRIPTION } from "./subscription.ts";
 
-describe("events of the storage that runs here", () => {
+describe("events of the local storage", () => {
   let folder: string;
   let storage: LocalStorage;
   let container: ContainerClient;
@@ -123,7 +123,7 @@ describe("events of the storage that runs here", () => {
     expect(grid.counts()).toMatchObject({ published: 3, dropped: 1, repeated: 1, delivered: 3 });
   });
 
-  it("overtake each other when they shall, by the seeded random numbers", async () => {
+  it("overtake each other when that is switched on, by seeded random numbers", async () => {
     const numbers = [0.5, 0.9, 0.5, 0.5, 0.45, 0.5, 0.5, 0, 0.5];
     const grid = await start({ random: () => numbers.shift() ?? 0, switches: { reorder: true, delayMs: 100 } });
     await Promise.all([put("a"), put("b"), put("c")]);

@@ -8,7 +8,7 @@ import { type AppFolder, type HostProcess, addressOf, forkHost, makeApp } from "
 const SEED = Number(process.env["FC_SEED"] ?? 20261126);
 const INSTANCES = 40;
 const KILLS = 4;
-/** Six starts of a process on a machine that does much else. */
+/** Allows for six process starts on a busy machine. */
 const LIMIT_MS = 300_000;
 const soon = { timeout: 100_000, interval: 100 };
 
@@ -92,8 +92,8 @@ describe("an app that is killed with SIGKILL", () => {
         await using running = state.fork();
         const api = await apiOf(running);
         const dead = running.exited.then(() => true as const);
-        // Between two kills some more are started and told to go; what the kill answers for the caller cannot know, so
-        // it asks again.
+        // Between two kills more instances are started and get their event. The outcome of a request that the kill
+        // interrupts is unknown, so it is sent again.
         const load = drive(api, ids.slice(0, Math.ceil((INSTANCES * (kill + 1)) / KILLS)), started, raised);
         await Promise.race([
           sleep(40 + Math.floor(random() * 400)),
@@ -157,7 +157,7 @@ interface Api {
   show(id: string): Promise<Shown | undefined>;
 }
 
-/** Calls of the management API; false or undefined when the process is gone meanwhile. */
+/** Calls of the management API; false or undefined when the process dies during the call. */
 async function apiOf(running: HostProcess): Promise<Api> {
   const url = await addressOf(running);
   const links = (await (await fetch(`${url}/api/links`)).json()) as { readonly statusQueryGetUri: string };

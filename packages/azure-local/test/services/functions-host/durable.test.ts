@@ -406,7 +406,7 @@ describe("the management API", () => {
     );
   });
 
-  it("lists page by page, by prefix, and with a slash behind", async () => {
+  it("lists page by page, by prefix, and with a trailing slash", async () => {
     for (const name of ["a", "b", "c"]) await manage("POST", `/orchestrators/echo/page-${name}`);
     const ids = (answer: { readonly body: unknown }) =>
       (answer.body as readonly Status[]).map(({ instanceId }) => instanceId);
@@ -419,7 +419,7 @@ describe("the management API", () => {
     expect([ids(second), second.headers.get("x-ms-continuation-token")]).toEqual([["page-c"], null]);
   });
 
-  it("purges by condition only with a first moment", async () => {
+  it("purges by condition only with createdTimeFrom", async () => {
     const missing = await manage("DELETE", "/instances?runtimeStatus=Failed");
     expect([missing.status, missing.body]).toEqual([400, "Please provide value for 'createdTimeFrom' parameter."]);
     expect((await manage("DELETE", "/instances?createdTimeFrom=2099-01-01T00:00:00Z")).status).toBe(404);

@@ -1,6 +1,6 @@
 import type { ChildProcess } from "node:child_process";
-import { createServer } from "node:net";
 import { once } from "node:events";
+import { createServer } from "node:net";
 import { describe, expect, it, vi } from "vitest";
 import { addressOf, forkHost, KEYS, makeApp } from "./world.ts";
 
@@ -19,7 +19,7 @@ async function failureOf(app: Parameters<typeof makeApp>[0], environment: NodeJS
 }
 
 describe("the process of the host", () => {
-  it("tells its address, serves with the keys of its environment, and stops when it is told to", async () => {
+  it("reports its address, serves with the keys of its environment, and stops when it is told to", async () => {
     await using app = await makeApp({
       source: `${HELLO}\napp.http("keys", { handler: () => ({ jsonBody: Object.keys(process.env) }) });`,
     });
@@ -37,7 +37,7 @@ describe("the process of the host", () => {
     expect(running.output()).not.toContain(KEYS.functionKey);
   });
 
-  it("goes when its parent is gone", async () => {
+  it("exits when its parent is gone", async () => {
     await using app = await makeApp({ source: HELLO });
     await using running = forkHost(app);
     await addressOf(running);
@@ -45,7 +45,7 @@ describe("the process of the host", () => {
     expect(await running.exited).toBe(0);
   });
 
-  it("lets a running request end before it goes, and answers it", async () => {
+  it("finishes and answers a running request before it exits", async () => {
     await using app = await makeApp({
       source: `app.http("slow", { authLevel: "anonymous", handler: async () => { console.log("begun"); await new Promise((r) => setTimeout(r, 500)); return { body: "done" }; } });`,
     });
@@ -58,7 +58,7 @@ describe("the process of the host", () => {
     expect(await running.exited).toBe(0);
   });
 
-  it("goes after a limited time though a request never ends, and runs the appTerminate hooks", async () => {
+  it("exits after a time limit though a request never ends, and runs the appTerminate hooks", async () => {
     await using app = await makeApp({
       source: `app.http("never", { authLevel: "anonymous", handler: () => { console.log("begun"); return new Promise(() => {}); } });
         app.hook.appStart((context) => { context.hookData.x = 1; console.log("appStart"); });
@@ -86,7 +86,7 @@ describe("the process of the host", () => {
     expect(running.output()).toContain("Timeout value of 1 s exceeded by function: never");
   });
 
-  it("goes when its parent is gone though the app never finishes loading", async () => {
+  it("exits when its parent is gone though the app never finishes loading", async () => {
     await using app = await makeApp({
       source: `console.log("loading"); setInterval(() => {}, 1000); await new Promise(() => {});`,
     });

@@ -159,7 +159,7 @@ describe("queue functions", () => {
     expect(seenBy("stuck")).toHaveLength(8);
   });
 
-  it("leave a failed message of a poison queue invisible, lest it comes again at once", async () => {
+  it("leave a failed message of a poison queue invisible, so that it does not return at once", async () => {
     const operations = (name: string): number => world.storage.operationCounts("hostne").get(name) ?? 0;
     const updates = operations("MessageId_Update");
     await send("dead-poison", { fail: true });
@@ -222,7 +222,7 @@ describe("a queue function", () => {
     await using running = forkHost(app, { ...environment, ...(again ? { AZURE_LOCAL_AFTER_DEATH: "1" } : {}) });
     await addressOf(running);
     await vi.waitFor(() => expect(running.output()).toContain(again ? "ran first 2" : "Host started"), soon);
-    // A later message shows that the queue has been looked into since.
+    // A later message shows that the queue has been polled since.
     await queue.sendMessage(base64('{"name":"second"}'));
     await vi.waitFor(() => expect(running.output()).toContain("ran second 1"), soon);
     expect(running.output().includes("ran first")).toBe(again);
@@ -238,7 +238,7 @@ describe("a queue function", () => {
 
   it("keeps its message by renewal, however long it runs, and deletes it with the last receipt", async () => {
     await using world = await makeStorage();
-    // One message at a time: while it runs, the queue is not looked into.
+    // One message at a time: while it runs, the queue is not polled.
     const extensions = { queues: { batchSize: 1, newBatchThreshold: 0 } };
     await using app = await makeApp({
       source: source("await globalThis.renewalGate;"),
@@ -261,7 +261,7 @@ describe("a queue function", () => {
     await vi.waitFor(async () => expect((await queue.getProperties()).approximateMessagesCount).toBe(0), soon);
   });
 
-  it("goes on when the store was away for a while", async () => {
+  it("continues after the store was unavailable for a while", async () => {
     await using world = await makeStorage();
     await using app = await makeApp({ source: source(""), hostJson });
     await using running = await runHost(app, { environment: { TestStorage: world.connection } });

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { GROUP, idOf, machineModel, makeDisk, makeNic, POLL, raw, REGION, startWorld, type World } from "./world.ts";
 
-/** So many machines, and then twice as many: what a request costs shows in how its rows grow. */
+/** The rows that a request reads are counted with this many machines, and again with twice as many. */
 const FEW = 6;
 const MANY = 2 * FEW;
 const PAGE = 4;
@@ -65,7 +65,7 @@ const REQUESTS: readonly (readonly [string, () => Promise<unknown>])[] = [
 ];
 
 describe("what requests read", () => {
-  it("does not grow with what else there is, and a listing of all grows as it does", async () => {
+  it("does not depend on other resources; listing all grows linearly with them", async () => {
     await makeMachines(0, FEW);
     const few = new Map<string, number>();
     for (const [name, ask] of REQUESTS) few.set(name, await rowsOf(ask));
@@ -79,13 +79,13 @@ describe("what requests read", () => {
 
     await makeMachines(FEW, MANY);
     for (const [name, ask] of REQUESTS) expect([name, await rowsOf(ask)]).toEqual([name, few.get(name)]);
-    // Twice as many machines cost twice as much, not four times; a page more asks for one row more than it shows.
+    // Twice as many machines cost twice as much, not four times. Each page reads one row more than it shows.
     const manyListed = await rowsOf(async () => expect(await all()).toBe(MANY));
     expect(manyListed).toBeLessThanOrEqual(2 * fewListed + MANY / PAGE);
     expect(await rowsOf(() => world.arm.resumeMachines())).toBeLessThanOrEqual(2 * fewResumed);
   });
 
-  it("of one page is some rows for each that it shows", async () => {
+  it("is a few rows per resource of a page", async () => {
     expect(await rowsOf(get(listing("Microsoft.Compute/virtualMachines", COMPUTE)))).toBeLessThanOrEqual(
       4 * (PAGE + 1),
     );

@@ -126,7 +126,7 @@ describe("disks", () => {
 });
 
 describe("machines", () => {
-  it("tell by their extension when its program does not start, and take disks and interfaces along that are to be deleted with them", async () => {
+  it("report by their extension that its program does not start, and delete disks and interfaces that are marked for it", async () => {
     expect.assertions(5);
     const { compute, network } = world.clients;
     const model = machineModel(await makeNic(world, "nic2"), await makeDisk(world, "os2"));

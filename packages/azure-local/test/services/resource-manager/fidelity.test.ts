@@ -103,7 +103,7 @@ describe("what Azure answers", () => {
     expect((await machine("zrs")).provisioningState).toBe("Succeeded");
   });
 
-  it("tells no provisioningState of availability sets", async () => {
+  it("shows no provisioningState of availability sets", async () => {
     const path = `${idOf("Microsoft.Compute/availabilitySets", "set")}?${COMPUTE}`;
     const made = await raw(world, "PUT", path, { location: REGION, sku: { name: "Aligned" }, properties: {} });
     expect([made.status, "provisioningState" in propertiesOf(made)]).toEqual([200, false]);
@@ -182,7 +182,7 @@ describe("what Azure answers", () => {
     expect(errorOf(await raw(world, "GET", `${machines}&statusOnly=true`))).toBe("NotSupportedByLocalCloud");
   });
 
-  it("counts deletes apart, tells a missing group before a missing resource, and answers an interface at once", async () => {
+  it("limits deletes separately, reports a missing group before a missing resource, and makes an interface at once", async () => {
     const deleted = await raw(world, "DELETE", disk("never"));
     expect(deleted.headers.get("x-ms-ratelimit-remaining-subscription-deletes")).not.toBeNull();
     expect(deleted.headers.get("x-ms-ratelimit-remaining-subscription-writes")).toBeNull();
@@ -203,7 +203,7 @@ describe("what Azure answers", () => {
     expect((await raw(world, "PUT", path, body)).status).toBe(200);
   });
 
-  it("gives out another Location with each poll of a storage account, and takes each of them again", async () => {
+  it("returns another Location with each poll of a storage account, and accepts each of them again", async () => {
     const slow = await startWorld({ pace: 1 });
     try {
       let nowMs = Date.now();

@@ -33,7 +33,7 @@ async function startChild(parameters: readonly string[]): Promise<Child> {
   throw new Error("The Resource Manager did not start.");
 }
 
-/** Status and body; undefined when the connection broke, so that the outcome is unknown. */
+/** Status and body; undefined when the connection broke and the outcome is unknown. */
 async function send(url: string, method: string, body?: object) {
   const headers = { authorization: `Bearer ${TOKEN}`, "content-type": "application/json" };
   const answer = await fetch(url, {

@@ -22,7 +22,7 @@ const MACHINE = "Microsoft.Compute/virtualMachines";
 const GIB = 1024 ** 3;
 
 let world: World;
-/** Stands still until a test moves it: operations take Azure's whole time. */
+/** The cloud's clock. Only tests move it, so operations take as long as on Azure. */
 let nowMs = Date.now();
 beforeAll(async () => {
   world = await startWorld({ pace: 1 });
@@ -37,11 +37,11 @@ const stateOf = ({ body }: RawAnswer): unknown =>
   (body?.["properties"] as { readonly provisioningState?: string } | undefined)?.provisioningState;
 const machine = (name: string, more = ""): string => `${idOf(MACHINE, name)}${more}?${COMPUTE}`;
 
-/** Waits for the work of what was asked for, and lets time pass up to `maxMs`; how long the operation took. */
+/** Advances the clock until the resource's operation has ended, by `maxMs` at most. Returns how long it took. */
 async function settled(path: string, maxMs = 600_000): Promise<{ readonly tookMs: number; readonly state: unknown }> {
   const startMs = nowMs;
   while (nowMs - startMs < maxMs) {
-    // The work runs on real time, beside the requests; the clock of the cloud stands meanwhile.
+    // The work runs in real time, beside the requests, while the cloud's clock stands still.
     for (let poll = 0; poll < 20; poll++) await new Promise((resolve) => void setImmediate(resolve));
     const state = stateOf(await raw(world, "GET", path));
     if (state === "Succeeded" || state === "Failed") return { tookMs: nowMs - startMs, state };
@@ -50,7 +50,7 @@ async function settled(path: string, maxMs = 600_000): Promise<{ readonly tookMs
   throw new Error(`${path} takes longer than ${maxMs} ms.`);
 }
 
-/** With the clock that moves by itself, so that the clients' polls end. */
+/** Runs the work with a clock that advances by itself, so that the clients' polls end. */
 async function quickly<Result>(work: () => Promise<Result>): Promise<Result> {
   world.clock.now = () => (nowMs += 5_000);
   try {
@@ -80,7 +80,7 @@ describe("requests beyond Azure's rate", () => {
       [429, "0", "10"],
     ]);
     expect(answers.map(errorOf)[2]).toBe("SubscriptionRequestsThrottled");
-    // What was refused cost nothing.
+    // A refused request takes nothing from the bucket.
     nowMs += 10_000;
     expect((await raw(world, "GET", groups)).status).toBe(200);
     expect((await raw(world, "GET", groups)).status).toBe(429);
@@ -89,7 +89,7 @@ describe("requests beyond Azure's rate", () => {
   });
 });
 
-describe("what a machine says while it changes", () => {
+describe("the power state of a machine while it changes", () => {
   it("is starting, stopping or deallocating until its operation ends, also when that fails", async () => {
     const [nic, os] = await partsOf("power");
     expect((await putMachine("power", nic, os)).status).toBe(201);
@@ -150,8 +150,8 @@ describe("the interface of a machine that could not be made", () => {
   });
 });
 
-describe("machines that find no room at random", () => {
-  it("are accepted and fail with AllocationFailed, and as the seed says", async () => {
+describe("random allocation failures", () => {
+  it("fail the operation of an accepted request with AllocationFailed, by the seed", async () => {
     const [nic, os] = await partsOf("random");
     world.arm.faults.failAllocations({ ratio: 1, seed: 7 });
     expect((await putMachine("random", nic, os)).status).toBe(201);
@@ -172,12 +172,12 @@ describe("durations by size", () => {
       location: REGION,
       properties: { creationData: { createOption: "Copy", sourceResourceId: source } },
     });
-  /** While the clock stands: the work takes what it takes. */
+  /** Waits in real time, while the cloud's clock stands still. */
   async function untilDone(name: string): Promise<void> {
     while ((await stateAt(name)) !== "Succeeded") await new Promise((resolve) => void setImmediate(resolve));
   }
 
-  it("make a copy take as long as its bytes, and none without the switch", async () => {
+  it("make a copy take as long as its bytes need, and add nothing when switched off", async () => {
     const source = await quickly(() => makeDisk(world, "large"));
     await copy("plain", source);
     nowMs += 4_000;
@@ -195,7 +195,7 @@ describe("durations by size", () => {
     nowMs += 1;
     await untilDone("timed");
 
-    // A change of it moves no bytes.
+    // A change of tags copies no bytes.
     await raw(world, "PATCH", diskOf("timed"), { tags: { t: "1" } });
     nowMs += 4_000;
     await untilDone("timed");

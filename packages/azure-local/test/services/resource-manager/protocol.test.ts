@@ -33,7 +33,7 @@ const EMPTY = { location: REGION, properties: { creationData: { createOption: "E
 const MACHINES = "Microsoft.Compute/virtualMachines";
 
 let world: World;
-/** The clock stands still until a test moves it, and operations take as long as on Azure. */
+/** The cloud's clock. Only tests move it, and operations take as long as on Azure. */
 let nowMs = 1_800_000_000_000;
 beforeAll(async () => {
   world = await startWorld({ pace: 1 });
@@ -52,7 +52,7 @@ const stateOf = ({ body }: RawAnswer): unknown =>
 const errorOf = ({ body }: RawAnswer): { readonly code?: string; readonly message?: string } => body?.["error"] ?? {};
 const header = (answer: RawAnswer, name: string): string => answer.headers.get(name) ?? "";
 
-/** Waits until the work of an operation is done; with a clock that stands still its address alone says so. */
+/** Polls the address of an operation until its work is done. */
 async function decided(url: string, from: "status" | "result"): Promise<RawAnswer> {
   for (;;) {
     const answer = await raw(world, "GET", url);
@@ -61,7 +61,7 @@ async function decided(url: string, from: "status" | "result"): Promise<RawAnswe
 }
 
 describe("long-running operations", () => {
-  it("of networks are told by Azure-AsyncOperation: the body says Updating for as long as the operation says InProgress", async () => {
+  it("of networks are reported by Azure-AsyncOperation: the body says Updating for as long as the operation says InProgress", async () => {
     const accepted = await raw(world, "PUT", vnet("v1"), VNET);
     expect(accepted.status).toBe(201);
     expect(accepted.headers.get("azure-asyncnotification")).toBe("Enabled");
@@ -84,7 +84,7 @@ describe("long-running operations", () => {
     expect([refused.status, errorOf(refused).code]).toEqual([403, "InvalidOperationSignature"]);
   });
 
-  it("of machines tell start, end and name; of disks they have both addresses; of accounts Location alone", async () => {
+  it("of machines show start, end and name; of disks they have both addresses; of accounts Location alone", async () => {
     const accepted = await raw(world, "PUT", disk("d1"), EMPTY);
     expect(accepted.status).toBe(202);
     const [operation, location] = [header(accepted, "azure-asyncoperation"), header(accepted, "location")];
@@ -114,7 +114,7 @@ describe("long-running operations", () => {
     expect(stateOf(await raw(world, "GET", header(made, "location")))).toBe("Succeeded");
   });
 
-  it("always have a Location or an Azure-AsyncOperation behind a 202: without one the SDK would take it for done", async () => {
+  it("always have a Location or an Azure-AsyncOperation behind a 202: without one the SDK would consider it done", async () => {
     const answers: RawAnswer[] = [];
     await raw(world, "PUT", disk("d2"), EMPTY);
     nowMs += 4_000;
@@ -156,14 +156,14 @@ describe("long-running operations", () => {
     expect(result.status).toBe(409);
     expect(errorOf(result)).toEqual({ code: "DiskTrouble", message: "On purpose." });
     expect(stateOf(await raw(world, "GET", disk("broken")))).toBe("Failed");
-    // The same again mends it.
+    // The same PUT again repairs it.
     await raw(world, "PUT", disk("broken"), EMPTY);
     nowMs += 4_000;
     await decidedDisk("broken");
     expect(stateOf(await raw(world, "GET", disk("broken")))).toBe("Succeeded");
   });
 
-  it("keep a second change of the same resource away: 409, also below a network", async () => {
+  it("refuse a second change of the same resource with 409, also that of a subnet of a network", async () => {
     await raw(world, "PUT", vnet("busy"), VNET);
     const again = await raw(world, "PUT", vnet("busy"), VNET);
     expect([again.status, errorOf(again).code]).toEqual([409, "AnotherOperationInProgress"]);
@@ -350,7 +350,7 @@ describe("faults on purpose", () => {
   });
 });
 
-/** For tests of many steps: each look at the clock moves it by what a whole operation takes. */
+/** For tests of many steps: each read of the clock advances it by the duration of a whole operation. */
 async function withFastClock(): Promise<World["clients"]> {
   world.clock.now = () => (nowMs += 30_000);
   return Promise.resolve(world.clients);
@@ -372,8 +372,8 @@ it("a disk stays as it is while it is copied: its machine cannot start", async (
   expect((await raw(world, "POST", `${idOf(MACHINES, "copy-vm")}/start?${COMPUTE}`)).status).toBe(202);
 });
 
-describe("what is kept", () => {
-  it("outlives a restart: resources, operations under way, and no half of a change", async () => {
+describe("state on disk", () => {
+  it("survives a restart: resources and operations under way, and no change is left half done", async () => {
     world.clock.now = () => nowMs;
     const accepted = await raw(world, "PUT", disk("kept"), EMPTY);
     await world.restart();
@@ -382,7 +382,7 @@ describe("what is kept", () => {
     nowMs += 4_000;
     expect((await decided(operation, "status")).body?.["status"]).toBe("Succeeded");
     expect((await raw(world, "GET", disk("kept"))).body).toMatchObject({ properties: { diskSizeBytes: 1024 ** 3 } });
-    // Refused in its second half: the first one, which had removed a subnet, is undone.
+    // Refused half-way: the removal of a subnet, which came first, is undone.
     const subnets = [{ name: "one", properties: { addressPrefix: "10.0.0.0/24" } }];
     await raw(world, "PUT", vnet("whole"), { ...VNET, properties: { ...VNET.properties, subnets } });
     nowMs += 3_000;

@@ -130,7 +130,7 @@ describe("what was read can be written again, as it was answered, and nothing is
   });
 });
 
-it("who names a resource is shown on it, and no longer when it is gone, whatever a client sends back", async () => {
+it("a resource shows those that reference it until they are gone, whatever a client sends back", async () => {
   const shown = TYPES.flatMap(({ references = [] }) =>
     references.flatMap(({ types, shownAs }) => (shownAs === undefined ? [] : types.map((type) => [type, shownAs]))),
   );

@@ -244,7 +244,7 @@ describe("each type of resource, through Azure's own client", () => {
       await expect(ask("nic-c", "10.0.1.5")).rejects.toEqual(refusal(400, "PrivateIPAddressNotInSubnet"));
       await expect(ask("nic-c", "10.0.0.9", `${subnet.id}x`)).rejects.toEqual(refusal(400, "InvalidResourceReference"));
       await expect(ask("nic-c", "10.0.0.9", "nonsense")).rejects.toEqual(refusal(400, "LinkedInvalidPropertyId"));
-      // The same again, in other letters, keeps the address.
+      // The same PUT again, in another case, keeps the address.
       const again = {
         location: "North Europe",
         ipConfigurations: [{ name: "primary", subnet: { id: subnet.id.toLowerCase() } }],
@@ -307,7 +307,7 @@ describe("each type of resource, through Azure's own client", () => {
 
   contract(
     `${COMPUTE}disks`,
-    "grow and never shrink, keep their source, and go only when nobody holds them",
+    "grow and never shrink, keep their source, and are deleted only when nothing uses them",
     8,
     async () => {
       const { compute } = world.clients;

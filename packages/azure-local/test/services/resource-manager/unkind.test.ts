@@ -24,7 +24,7 @@ const GROUPS = "api-version=2025-04-01";
 const SECOND_MS = 1_000;
 
 let world: World;
-/** Stands still until a test moves it. */
+/** The cloud's clock. Only tests move it. */
 let nowMs = Date.now();
 beforeAll(async () => {
   world = await startWorld({ pageCount: 2 });
@@ -112,7 +112,7 @@ describe("reads that lag", () => {
     expect([early.status, errorOf(early)]).toEqual([404, "NotFound"]);
   });
 
-  it("know the resource itself in its own change, and still find what was deleted a moment ago", async () => {
+  it("see the resource itself in a change of it, and still find what was deleted a moment ago", async () => {
     world.arm.faults.lag({ type: "Microsoft.Compute/disks", addedMs: 10 * SECOND_MS, removedMs: 10 * SECOND_MS });
     const body = { location: REGION, properties: { creationData: { createOption: "Empty" }, diskSizeGB: 1 } };
     expect((await raw(world, "PUT", disk("lag"), body)).status).toBe(202);
@@ -133,7 +133,7 @@ describe("reads that lag", () => {
     expect((await raw(world, "GET", disk("lag"))).status).toBe(404);
   });
 
-  /** Asks the truth, which listings tell, until the disk is made. */
+  /** Polls the listing, which does not lag here, until the disk is made. */
   async function decided(name: string): Promise<void> {
     for (;;) {
       const { body } = await raw(
@@ -173,7 +173,7 @@ describe("uses that are released late", () => {
     nowMs += 40 * SECOND_MS;
     await network.networkInterfaces.delete(GROUP, "late-nic", POLL);
     const subnet = `${idOf("Microsoft.Network/virtualNetworks", "lab-vnet/subnets/default")}?${NETWORK}`;
-    // Other interfaces of this file stand in it too: they go first.
+    // An interface of an earlier test uses the subnet too: it is deleted first.
     await network.networkInterfaces.delete(GROUP, "lag-nic", POLL);
     expect(errorOf(await raw(world, "DELETE", subnet))).toBe("InUseSubnetCannotBeDeleted");
     nowMs += 40 * SECOND_MS;
@@ -196,7 +196,7 @@ describe("a region that hangs", () => {
     const socket = connect(Number(port), hostname);
     await once(socket, "connect");
     socket.destroy();
-    // What is not of the region is answered after the request that hangs.
+    // Requests outside the region are answered, although they were sent after the one that hangs.
     expect((await raw(world, "GET", `/subscriptions/${SUBSCRIPTION}/resourceGroups?${GROUPS}`)).status).toBe(200);
     patience.abort();
     expect(await asked).toBe("AbortError");

@@ -1,26 +1,26 @@
+import { randomUUID } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { randomUUID } from "node:crypto";
 import { ComputeManagementClient } from "@azure/arm-compute";
 import { NetworkManagementClient } from "@azure/arm-network";
 import { ResourceManagementClient } from "@azure/arm-resources";
 import { StorageManagementClient } from "@azure/arm-storage";
 import { BlobServiceClient } from "@azure/storage-blob";
 import { expect } from "vitest";
-import {
-  startResourceManager,
-  type ResourceManager,
-  type ResourceManagerOptions,
-} from "../../../resource-manager/resource-manager.ts";
 import { vhdFooter } from "../../../resource-manager/disks/fixed-vhd.ts";
-import { startStorage, type LocalStorage } from "../../../storage/storage.ts";
 import type {
   MachineProgram,
   MachinePrograms,
   ProgramPlace,
   ScriptCommand,
 } from "../../../resource-manager/machines/machine-program.ts";
+import {
+  startResourceManager,
+  type ResourceManager,
+  type ResourceManagerOptions,
+} from "../../../resource-manager/resource-manager.ts";
+import { startStorage, type LocalStorage } from "../../../storage/storage.ts";
 
 export const SUBSCRIPTION = "00000000-0000-4000-8000-0000000000aa";
 export const TOKEN = "test-token";
@@ -74,16 +74,16 @@ export interface World {
   readonly storage: LocalStorage;
   arm: ResourceManager;
   clients: ReturnType<typeof clientsOf>;
-  /** What the Resource Manager takes for now; moves with the real clock until a test sets it. */
+  /** The Resource Manager's clock: the real one until a test sets it. */
   clock: { now(): number };
-  /** What the machines started. */
+  /** Programs that the machines started. */
   readonly started: ProgramStart[];
-  /** Names of programs. */
+  /** Names of programs that were stopped. */
   readonly stopped: string[];
-  /** Stops it and starts it again on the same state, as a supervisor that was started again does. */
+  /** Stops the Resource Manager and starts it again on the same state, as a restarted supervisor does. */
   restart(): Promise<void>;
   stop(): Promise<void>;
-  /** A page blob that is a fixed VHD of these bytes; its address. */
+  /** Makes a page blob that is a fixed VHD of these bytes. Returns its URL. */
   putVhd(name: string, content: Buffer, damage?: (vhd: Buffer) => void): Promise<string>;
 }
 
@@ -141,7 +141,7 @@ export async function startWorld(options: Partial<ResourceManagerOptions> = {}):
   return world;
 }
 
-/** `run NAME` and anything behind it: a program that says that it runs. One called "broken" never starts. */
+/** Fake programs for commands `run NAME ...`: starts are only recorded. The one called "broken" never starts. */
 function recordedPrograms(started: ProgramStart[], stopped: string[]): MachinePrograms<MachineProgram> {
   return {
     refusal: ({ text }) => (text.startsWith("run ") ? undefined : "a machine of this test runs 'run NAME'"),
@@ -246,7 +246,7 @@ export interface RawAnswer {
   readonly body: Readonly<Record<string, unknown>> | undefined;
 }
 
-/** A request without an SDK, to see what it never shows. */
+/** A request without an SDK, to see statuses and headers that the SDKs hide. */
 export async function raw(
   world: World,
   method: string,
@@ -268,6 +268,6 @@ export async function raw(
   };
 }
 
-/** A refusal by the SDK's own error. */
+/** The SDK's error for a refusal. */
 export const refusal = (statusCode: number, code: string): unknown =>
   expect.objectContaining({ statusCode, code }) as unknown;

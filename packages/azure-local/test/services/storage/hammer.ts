@@ -3,8 +3,8 @@ import { QueueServiceClient, type QueueClient } from "@azure/storage-queue";
 import { expect } from "vitest";
 
 /**
- * What a client knows: each worker has objects of its own and one request under way, so at most that one has an unknown
- * outcome.
+ * What a client knows: each worker has objects of its own and one request under way, so at most that one has an
+ * unknown outcome.
  */
 export interface Hammer {
   /** Works until requests fail, because the server is gone. `acknowledged` is called after each answer. */
@@ -86,7 +86,7 @@ export function blobHammer(name: string, random: () => number): Hammer {
       await untilGone(async () => {
         const [oldest] = present.keys();
         if (oldest !== undefined && random() < 0.3) {
-          // Whatever comes of this request, nothing is known of the blob until it is answered.
+          // Until this request is answered, the state of the blob is unknown.
           present.delete(oldest);
           await container.deleteBlob(oldest);
           removed.add(oldest);

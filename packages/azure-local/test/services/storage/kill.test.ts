@@ -80,8 +80,7 @@ async function startChild(folder: string, durability: string, redoLogMinBytes: n
 }
 
 /**
- * All hammers at once; the kill comes with the answer that makes the number full, while the others have requests under
- * way.
+ * Runs all hammers at once, and kills the process at the given number of answers, while other requests are under way.
  */
 async function hammerUntilKilled(
   started: StartedChild,

@@ -1,9 +1,9 @@
 import { fc, it } from "@fast-check/vitest";
 import { describe, expect } from "vitest";
+import { hasCode } from "../../../errors.ts";
 import { replaceMethod } from "../../../storage/mends/patch.ts";
 import { spliceBetween } from "../../../storage/redo/changes.ts";
 import { decodeFrames, encodeFrame } from "../../../storage/redo/frames.ts";
-import { hasCode } from "../../../errors.ts";
 
 describe("the splice between two lists", () => {
   const elements = Array.from({ length: 12 }, (_, number) => ({ number }));

@@ -113,8 +113,8 @@ describe("storage on disk", () => {
 });
 
 /**
- * Copying files one after the other is a moment only while nothing replaces them; kills during a save are in
- * kill.test.ts.
+ * Files that are copied one after the other show one moment only if none is replaced meanwhile. kill.test.ts covers
+ * kills during a save.
  */
 async function noSaveIsUnderWay(account: string): Promise<boolean> {
   const names = (await readdir(account, { recursive: true })).filter((name) => !name.includes("extents/"));

@@ -102,7 +102,7 @@ describe("storage of two regions", () => {
 });
 
 describe("a listener that fails", () => {
-  it("gets the connection cut, so that nothing is answered that did not hold, and is reported when the storage closes", async () => {
+  it("cuts the connection, so that nothing is acknowledged that it did not accept, and is reported when the storage closes", async () => {
     await using world = await makeWorld();
     const { storage, container } = world;
     await container.getBlockBlobClient("blob").upload("a", 1);
@@ -121,7 +121,7 @@ describe("a listener that fails", () => {
 });
 
 describe("a client that dies in the middle of an upload", () => {
-  it.each(["memory", "disk"] as const)("changes nothing and hinders nobody: %s", async (persistence) => {
+  it.each(["memory", "disk"] as const)("changes nothing and blocks no other client: %s", async (persistence) => {
     await using world = await makeWorld([], persistence);
     const disk = world.container.getPageBlobClient("disk");
     await disk.create(8192);

@@ -7,7 +7,7 @@ import { blobService, makeWorld, pages, statusOf } from "./world.ts";
 const MIB = 1024 * 1024;
 const FOUR_MIB = Buffer.alloc(4 * MIB, 1);
 
-/** Both limits stand still until the test moves the clock. */
+/** Buckets refill only when the test moves the clock. */
 function clock(): { ms: number; readonly nowMs: () => number } {
   const time = { ms: 1_000_000, nowMs: () => time.ms };
   return time;
@@ -98,7 +98,7 @@ describe("an account that hangs", () => {
       cache.getProperties({ abortSignal: cut.signal }),
       container.getBlockBlobClient("lost").upload("a", 1, { abortSignal: cut.signal }),
     ].map(async (request) => expect(request).rejects.toMatchObject(ABORTED));
-    // Both requests have arrived when a third one, begun later on its own connection, has been taken.
+    // A later connection has been accepted, so both requests have arrived.
     await connected(cache.url);
     cut.abort();
     await Promise.all(asked);

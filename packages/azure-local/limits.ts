@@ -76,6 +76,8 @@ export const DURABLE_WAIT_MAX_MS = 230_000;
 // --- Storage and events (storage, events) ---
 /** How long a stop waits for running requests before it cuts their connections. */
 export const STORAGE_CLOSE_MS = 3_000;
+/** No account that is made later gets a port from here on: they are for outgoing connections. */
+export const STORAGE_PORT_MAX = 32_000;
 /** Bytes of one Put Page: Azure's own limit. */
 export const PUT_PAGE_MAX_BYTES = 4 * MIB;
 /** What Azure's page blobs take before they answer 503 (storage-blob-scale-targets); enabled by a switch only. */

@@ -29,6 +29,10 @@ export interface Azurite {
   readonly blobMetadataStore: BlobMetadataStore;
   readonly pageBlobHandler: PageBlobHandler;
   readonly checksums: ChecksumFunctions;
+  /** Of blobs and of queues. */
+  readonly keyAuthenticators: readonly Authenticator[];
+  readonly userDelegationKeyValue: (...parts: readonly string[]) => string;
+  readonly blobApiVersion: string;
   readonly storageError: new (status: number, code: string, message: string, requestId: string | undefined) => Error;
   readonly blobOperations: Readonly<Record<number, string | undefined>>;
   readonly queueOperations: Readonly<Record<number, string | undefined>>;
@@ -55,6 +59,12 @@ interface BlobServer extends AzuriteServer {
 interface AzuriteAccount {
   readonly name: string;
   readonly key1: Buffer;
+  readonly key2: Buffer | undefined;
+}
+
+/** Decides by the account's keys: true lets the request in, undefined leaves it to the next one. */
+export interface Authenticator {
+  validate(request: { getHeader(name: string): string | undefined }, context: unknown): Promise<boolean | undefined>;
 }
 
 export interface LokiStore {
@@ -294,6 +304,16 @@ function load(): Azurite {
       require("azurite/dist/src/blob/handlers/PageBlobHandler") as Default<{ prototype: Azurite["pageBlobHandler"] }>
     ).default.prototype,
     checksums: require("azurite/dist/src/common/utils/utils") as Azurite["checksums"],
+    keyAuthenticators: [
+      "azurite/dist/src/blob/authentication/BlobSharedKeyAuthenticator",
+      "azurite/dist/src/queue/authentication/QueueSharedKeyAuthenticator",
+    ].map((name) => (require(name) as Default<{ prototype: Authenticator }>).default.prototype),
+    userDelegationKeyValue: (
+      require("azurite/dist/src/blob/utils/utils") as {
+        getUserDelegationKeyValue: Azurite["userDelegationKeyValue"];
+      }
+    ).getUserDelegationKeyValue,
+    blobApiVersion: (require("azurite/dist/src/blob/utils/constants") as { BLOB_API_VERSION: string }).BLOB_API_VERSION,
     storageError: (require("azurite/dist/src/blob/errors/StorageError") as Default<Azurite["storageError"]>).default,
     blobOperations: (
       require("azurite/dist/src/blob/generated/artifacts/operation") as { Operation: Azurite["blobOperations"] }

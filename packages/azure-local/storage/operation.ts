@@ -13,8 +13,9 @@ export interface StorageOperation {
   readonly account: string;
   readonly service: StorageService;
   /**
-   * Azurite's name, such as "PageBlob_UploadPages" or "Messages_Enqueue"; "Throttled" for throttled requests; "unknown"
-   * when the request was refused before it was recognised.
+   * Azurite's name, such as "PageBlob_UploadPages" or "Messages_Enqueue"; "Throttled" for throttled requests, "Refused"
+   * for those that the account lets nobody send, "Service_GetUserDelegationKey"; "unknown" when the request was refused
+   * before it was recognised.
    */
   readonly operation: string;
   readonly method: string;
@@ -57,8 +58,8 @@ interface OperationPlace {
   readonly service: StorageService;
   /** Contains the blob that the request made. */
   readonly store: LokiStore;
-  /** Azurite has not seen it. */
-  readonly isThrottled: boolean;
+  /** What the gate answered itself; Azurite has not seen it. */
+  readonly ownAnswer: string | undefined;
 }
 
 export function describeOperation(
@@ -68,9 +69,10 @@ export function describeOperation(
   response: ServerResponse,
 ): StorageOperation {
   const { account, service } = where;
-  const facts = where.isThrottled
-    ? { operation: "Throttled", ...blobAddress(request.url ?? "/", account) }
-    : requestFacts(azurite, service, response);
+  const facts =
+    where.ownAnswer === undefined
+      ? requestFacts(azurite, service, response)
+      : { operation: where.ownAnswer, ...blobAddress(request.url ?? "/", account) };
   const requestBytes = Number(request.headers["content-length"] ?? 0);
   return {
     account,

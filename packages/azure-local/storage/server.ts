@@ -1,21 +1,34 @@
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { mkdir } from "node:fs/promises";
-import type { ServerResponse } from "node:http";
-import { createServer } from "node:net";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { join } from "node:path";
 import { LocalError } from "../errors.ts";
 import { LOCAL_MEMORY_ACCOUNT_MAX_BYTES } from "../limits.ts";
-import type { Azurite, AzuriteServer, StorageService } from "./azurite-modules.ts";
-import { placeGate, type Gate } from "./gate.ts";
+import { admit, type AccountAccess, type RoleCheck } from "./admission.ts";
+import type { Azurite, AzuriteServer, LokiStore, StorageService } from "./azurite-modules.ts";
+import { answerDelegationKey } from "./delegation-key.ts";
+import { placeGate, type Gate, type GateListeners } from "./gate.ts";
+import { markAdmitted } from "./mends/bearer.ts";
 import { describeOperation, type StorageOperation } from "./operation.ts";
 import { keepRedoLog, type RedoLog } from "./redo/redo-log.ts";
-import { answerBusy, createBuckets, isThrottled, type Buckets, type PageBlobThrottle } from "./throttle.ts";
+import { portTaken } from "./ports.ts";
+import { refuse } from "./refusal.ts";
+import { BUSY, createBuckets, isThrottled, type Buckets, type PageBlobThrottle } from "./throttle.ts";
+
+/** What the two servers of an account share, and what may change while they run. */
+export interface AccountState {
+  keys: readonly [string, string | undefined];
+  access: AccountAccess;
+}
 
 export interface ServerOptions {
   readonly service: StorageService;
   readonly account: string;
-  readonly key: string;
+  readonly state: AccountState;
+  /** Of bearer tokens. */
+  readonly secret: string;
+  readonly checkRole: () => RoleCheck | undefined;
   /** 0 takes a free port. */
   readonly port: number;
   readonly folder: string;
@@ -31,6 +44,8 @@ export interface RunningServer {
   readonly gate: Gate;
   /** Page blobs answer 503 beyond it; undefined: no limit, the default. */
   throttle(wanted: PageBlobThrottle | undefined): void;
+  /** After the keys in the state have changed. */
+  refreshKeys(): void;
   /** Throws `internal` with the cause when answers were withheld. */
   close(): Promise<void>;
 }
@@ -49,31 +64,24 @@ export async function startServer(
 ): Promise<RunningServer> {
   await mkdir(options.folder, { recursive: true });
   const server = buildServer(azurite, options);
-  serveOnly(server, options.account, options.key);
+  serveOnly(server, options.account, options.state);
   const redo =
     options.persistence === "disk" && options.durable ? keepRedo(server, options.redoLogMinBytes) : undefined;
   const store = server.metadataStore;
-  const throttled = new WeakSet<ServerResponse>();
-  let buckets: Buckets | undefined;
+  const door = openDoor(azurite, options, store);
   const gate = placeGate(server.httpServer, {
     beforeAnswer: (request, response) => {
-      report(
-        describeOperation(azurite, { ...options, store, isThrottled: throttled.has(response) }, request, response),
-      );
+      const ownAnswer = door.ownAnswer(response);
+      report(describeOperation(azurite, { ...options, store, ownAnswer }, request, response));
       redo?.flush();
     },
-    answersItself: (request, response) => {
-      if (buckets === undefined || !isThrottled(request, options.account, store, buckets)) return false;
-      throttled.add(response);
-      answerBusy(request, response, randomUUID());
-      return true;
-    },
+    answersItself: (request, response) => door.answersItself(request, response),
   });
   try {
     await server.start();
   } catch (error) {
     await server.afterClose();
-    throw startError(options, error);
+    throw portTaken(options, error);
   }
   const close = async (): Promise<void> => {
     await gate.drain();
@@ -93,24 +101,50 @@ export async function startServer(
       },
     );
   };
-  const throttle = (wanted: PageBlobThrottle | undefined): void => {
-    buckets = wanted === undefined ? undefined : createBuckets(wanted);
+  return {
+    url: `${server.getHttpServerAddress()}/${options.account}`,
+    gate,
+    throttle: (wanted) => door.throttle(wanted),
+    refreshKeys: () => server.accountDataStore.refresh(),
+    close,
   };
-  return { url: `${server.getHttpServerAddress()}/${options.account}`, gate, throttle, close };
 }
 
-/** Refuses a taken port before touching any file of the account: the program that holds it may use the same folder. */
-export async function checkPort(options: Pick<ServerOptions, "service" | "account" | "port">): Promise<void> {
-  if (options.port === 0) return;
-  const probe = createServer();
-  try {
-    probe.listen(options.port, "127.0.0.1");
-    await once(probe, "listening");
-  } catch (error) {
-    throw startError(options, error);
-  }
-  probe.close();
-  await once(probe, "close");
+/** What happens to a request before Azurite sees it. */
+interface Door extends Pick<GateListeners, "answersItself"> {
+  throttle(wanted: PageBlobThrottle | undefined): void;
+  /** The operation of an answer that Azurite has not given. */
+  ownAnswer(response: ServerResponse): string | undefined;
+}
+
+function openDoor(azurite: Azurite, options: ServerOptions, store: LokiStore): Door {
+  const ownAnswers = new WeakMap<ServerResponse, string>();
+  let buckets: Buckets | undefined;
+  return {
+    throttle: (wanted) => void (buckets = wanted === undefined ? undefined : createBuckets(wanted)),
+    ownAnswer: (response) => ownAnswers.get(response),
+    answersItself: (request, response) => {
+      const admission = admitRequest(request, options);
+      const isBusy = buckets !== undefined && isThrottled(request, options.account, store, buckets);
+      if (admission.kind === "refused") {
+        ownAnswers.set(response, "Refused");
+        refuse(request, response, admission, randomUUID());
+      } else if (admission.kind === "delegates") {
+        ownAnswers.set(response, "Service_GetUserDelegationKey");
+        const asked = { principalId: admission.principalId, requestId: randomUUID() };
+        answerDelegationKey(azurite, request, response, asked).catch(() => response.destroy());
+      } else if (isBusy) {
+        ownAnswers.set(response, "Throttled");
+        refuse(request, response, BUSY, randomUUID());
+      } else if (admission.kind === "admitted") markAdmitted(request);
+      return ownAnswers.has(response);
+    },
+  };
+}
+
+function admitRequest(request: IncomingMessage, { account, service, state, secret, checkRole }: ServerOptions) {
+  const { method = "GET", url = "/", headers } = request;
+  return admit({ method, url, headers }, { account, service, access: state.access, secret, checkRole: checkRole() });
 }
 
 function buildServer(azurite: Azurite, options: ServerOptions): AzuriteServer {
@@ -150,10 +184,16 @@ function buildServer(azurite: Azurite, options: ServerOptions): AzuriteServer {
 }
 
 /** Azurite takes its accounts from one process-wide variable; here each server accepts only its own account. */
-function serveOnly(server: AzuriteServer, account: string, key: string): void {
-  const accounts = { [account]: { name: account, key1: Buffer.from(key, "base64") } };
+function serveOnly(server: AzuriteServer, account: string, state: AccountState): void {
   server.accountDataStore.refresh = () => {
-    server.accountDataStore.accounts = accounts;
+    const [key1, key2] = state.keys;
+    server.accountDataStore.accounts = {
+      [account]: {
+        name: account,
+        key1: Buffer.from(key1, "base64"),
+        key2: key2 === undefined ? undefined : Buffer.from(key2, "base64"),
+      },
+    };
   };
 }
 
@@ -179,18 +219,4 @@ function keepRedo(server: AzuriteServer, redoLogMinBytes: number | undefined): R
     await metadata.close();
   };
   return { flush, close };
-}
-
-function startError(options: Pick<ServerOptions, "service" | "account" | "port">, cause: unknown): unknown {
-  if (!(cause instanceof Error) || !("code" in cause) || cause.code !== "EADDRINUSE") return cause;
-  const option = `${options.service}Port`;
-  return new LocalError(
-    "port-in-use",
-    `Port ${options.port} is taken, so the ${options.service} service of account ${options.account} cannot start.`,
-    { port: options.port, account: options.account, option },
-    {
-      cause,
-      hint: `Stop the program that uses port ${options.port}, or choose another one with the option ${option} of account ${options.account}.`,
-    },
-  );
 }

@@ -1,75 +1,78 @@
-import { join } from "node:path";
-import { LocalError } from "../errors.ts";
+import { randomBytes } from "node:crypto";
 import type { Reachability } from "../reachability.ts";
-import { loadAzurite, type Azurite, type StorageService } from "./azurite-modules.ts";
+import { startAccount, type AccountKeys, type AccountOptions, type RunningAccount } from "./account.ts";
+import { checkNames, createAccounts, type AddedAccount } from "./accounts.ts";
+import type { AccountAccess, RoleCheck } from "./admission.ts";
+import { loadAzurite } from "./azurite-modules.ts";
+import { bearerOf, type Identity } from "./identity.ts";
 import { type MendName, holdMends } from "./mends/mends.ts";
 import type { StorageOperation } from "./operation.ts";
-import { checkPort, startServer, type RunningServer } from "./server.ts";
+import { checkPort } from "./ports.ts";
 import type { PageBlobThrottle } from "./throttle.ts";
 
 /**
- * Starts one blob and one queue server per account, on the loopback address, each pair with its own folder and key: an
- * account stands for a region and can be made unreachable alone. Errors: `port-in-use` names the option,
- * `configuration-invalid` the account.
+ * Starts one blob and one queue server per account, on the loopback address, each pair with its own folder and keys.
+ * Accounts come and go while it runs; an account alone, or all of a region, can be made unreachable. Errors:
+ * `port-in-use` names the option, `configuration-invalid` the account.
  */
 export async function startStorage(options: LocalStorageOptions): Promise<LocalStorage> {
-  checkAccounts(options.accounts);
-  const services = options.accounts.flatMap((account) => [
-    { service: "blob" as const, account: account.name, port: account.blobPort },
-    { service: "queue" as const, account: account.name, port: account.queuePort },
-  ]);
-  for (const service of services) await checkPort(service);
+  checkNames(options.accounts.map(({ name }) => name));
+  for (const { name, blobPort, queuePort } of options.accounts) {
+    await checkPort({ service: "blob", account: name, port: blobPort });
+    await checkPort({ service: "queue", account: name, port: queuePort });
+  }
   const azurite = loadAzurite();
   const releaseMends = holdMends(azurite, options.leaveOut ?? []);
-  const running: StartedAccount[] = [];
+  const secret = options.token ?? randomBytes(32).toString("base64url");
   const listeners = new Set<(operation: StorageOperation) => void>();
-  const counts = new Map<string, Map<string, number>>(options.accounts.map((account) => [account.name, new Map()]));
-  const close = async (): Promise<void> => {
-    const servers = running.splice(0).flatMap((account) => [account.blob, account.queue]);
-    const closings = await Promise.allSettled(servers.map((server) => server.close()));
-    releaseMends();
-    for (const closing of closings) if (closing.status === "rejected") throw closing.reason;
+  const counts = new Map<string, Map<string, number>>();
+  let checkRole: RoleCheck | undefined;
+  const shared: AccountOptions = {
+    folder: options.folder,
+    persistence: options.persistence,
+    durable: options.leaveOut?.includes("durability") !== true,
+    redoLogMinBytes: options.redoLogMinBytes,
+    secret,
+    checkRole: () => checkRole,
   };
   const report = (operation: StorageOperation): void => {
     const count = counts.get(operation.account);
     count?.set(operation.operation, (count.get(operation.operation) ?? 0) + 1);
     for (const listener of listeners) listener(operation);
   };
+  const accounts = createAccounts(options.madeFromPort, (account) => {
+    counts.set(account.name, new Map());
+    return startAccount(azurite, shared, account, report);
+  });
+  const close = (): Promise<void> => accounts.close().finally(releaseMends);
   try {
-    for (const account of options.accounts) running.push(await startAccount(azurite, options, account, report));
+    for (const account of options.accounts)
+      await accounts.add({ ...account, keys: [options.key(account.name), undefined] });
   } catch (error) {
     await close();
     throw error;
   }
-  const facts = running.map((account) => account.facts);
-  const find = <T>(name: string, value: T | undefined): T => {
-    if (value === undefined)
-      throw new LocalError("internal", `There is no storage account ${name} here.`, { account: name });
-    return value;
-  };
-  const started = (name: string): StartedAccount =>
-    find(
-      name,
-      running.find((candidate) => candidate.facts.name === name),
-    );
   return {
-    accounts: facts,
-    account: (name) =>
-      find(
-        name,
-        facts.find((account) => account.name === name),
-      ),
+    get accounts() {
+      return accounts.all();
+    },
+    account: (name) => accounts.running(name).facts(),
+    find: (name) => accounts.all().find((account) => account.name === name),
+    accountsIn: (region) => accounts.all().filter((account) => account.region === region),
+    addAccount: (account) => accounts.addOnFreePorts(account),
+    removeAccount: (name) => accounts.remove(name),
+    setKeys: (name, keys) => accounts.running(name).setKeys(keys),
+    setAccess: (name, access) => accounts.running(name).setAccess(access),
+    checkRoles: (check) => void (checkRole = check),
+    bearer: (identity = { kind: "app" }) => bearerOf(secret, identity),
     observe: (listener) => {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    operationCounts: (name) => find(name, counts.get(name)),
-    setReachable: (name, reachable) => {
-      const { blob, queue } = started(name);
-      blob.gate.setReachable(reachable);
-      queue.gate.setReachable(reachable);
-    },
-    throttlePageBlobs: (name, throttle) => started(name).blob.throttle(throttle),
+    operationCounts: (name) => counts.get(accounts.running(name).facts().name) ?? new Map(),
+    setReachable: (name, reachable) => accounts.running(name).setReachable(reachable),
+    setRegionReachable: (region, reachable) => accounts.setRegionReachable(region, reachable),
+    throttlePageBlobs: (name, throttle) => accounts.running(name).throttlePageBlobs(throttle),
     close,
   };
 }
@@ -77,7 +80,6 @@ export async function startStorage(options: LocalStorageOptions): Promise<LocalS
 interface LocalAccount {
   /** 3 to 24 lower-case letters and digits. */
   readonly name: string;
-  /** For display: the account's region on Azure. */
   readonly region: string;
   /** 0 takes a free port. */
   readonly blobPort: number;
@@ -92,25 +94,34 @@ export interface LocalStorageOptions {
   readonly accounts: readonly LocalAccount[];
   /** The account key, base64. */
   readonly key: (account: string) => string;
+  /** The bearer token of the app; a random one by default. */
+  readonly token?: string;
+  /** Accounts made later get the next free ten of ports from here on; any free ports by default. */
+  readonly madeFromPort?: number;
   /** Mends to omit: only the contract tests use it, to show that unmended Azurite fails each of them. */
   readonly leaveOut?: readonly (MendName | "durability")[];
   /** The minimum growth of a redo log before its database is rewritten; only tests use less than the default. */
   readonly redoLogMinBytes?: number;
 }
 
-interface RunningAccount {
-  readonly name: string;
-  readonly region: string;
-  readonly blobUrl: string;
-  readonly queueUrl: string;
-  readonly key: string;
-  readonly connectionString: string;
-}
-
 export interface LocalStorage {
+  /** Those that run now. */
   readonly accounts: readonly RunningAccount[];
   /** Throws `internal` for a name not running here; so do the other methods that take a name. */
   account(name: string): RunningAccount;
+  find(name: string): RunningAccount | undefined;
+  accountsIn(region: string): readonly RunningAccount[];
+  /** Starts an account, on what its folder holds. Its region's power decides whether it answers. */
+  addAccount(account: AddedAccount): Promise<RunningAccount>;
+  /** Stops the account at once and removes all that it held; the name is free when the promise settles. */
+  removeAccount(name: string): Promise<void>;
+  setKeys(name: string, keys: AccountKeys): void;
+  /** Whom the account lets in; by default everybody whom Azurite does. */
+  setAccess(name: string, access: AccountAccess): void;
+  /** From now on each bearer token needs a role; undefined: none does. */
+  checkRoles(check: RoleCheck | undefined): void;
+  /** The bearer token of an identity; by default the app's. */
+  bearer(identity?: Identity): string;
   /**
    * Calls `listener` synchronously for every operation, even failed ones, after it takes effect and before its answer
    * is sent. If a listener throws, the connection is cut instead of answered, and `close` throws its error. The
@@ -124,6 +135,8 @@ export interface LocalStorage {
    * never answers them.
    */
   setReachable(account: string, reachable: Reachability): void;
+  /** The same for every account of the region, those made later included. */
+  setRegionReachable(region: string, reachable: Reachability): void;
   /**
    * From now on each page blob of the account has its own limits and answers 503 `ServerBusy` beyond them; undefined
    * removes them. `{}` are Azure's. Refused requests count as the operation "Throttled".
@@ -131,70 +144,4 @@ export interface LocalStorage {
   throttlePageBlobs(account: string, throttle: PageBlobThrottle | undefined): void;
   /** Finishes requests under way, saves and stops. Throws, once everything is stopped, when an answer was withheld. */
   close(): Promise<void>;
-}
-
-interface StartedAccount {
-  readonly facts: RunningAccount;
-  readonly blob: RunningServer;
-  readonly queue: RunningServer;
-}
-
-async function startAccount(
-  azurite: Azurite,
-  options: LocalStorageOptions,
-  account: LocalAccount,
-  report: (operation: StorageOperation) => void,
-): Promise<StartedAccount> {
-  const key = options.key(account.name);
-  const start = (service: StorageService, port: number): Promise<RunningServer> =>
-    startServer(
-      azurite,
-      {
-        service,
-        account: account.name,
-        key,
-        port,
-        folder: join(options.folder, account.name, service),
-        persistence: options.persistence,
-        durable: options.leaveOut?.includes("durability") !== true,
-        redoLogMinBytes: options.redoLogMinBytes,
-      },
-      report,
-    );
-  const blob = await start("blob", account.blobPort);
-  const queue = await start("queue", account.queuePort).catch(async (error: unknown) => {
-    await blob.close();
-    throw error;
-  });
-  const connectionString = [
-    "DefaultEndpointsProtocol=http",
-    `AccountName=${account.name}`,
-    `AccountKey=${key}`,
-    `BlobEndpoint=${blob.url}`,
-    `QueueEndpoint=${queue.url}`,
-  ].join(";");
-  return {
-    facts: {
-      name: account.name,
-      region: account.region,
-      blobUrl: blob.url,
-      queueUrl: queue.url,
-      key,
-      connectionString,
-    },
-    blob,
-    queue,
-  };
-}
-
-function checkAccounts(accounts: readonly LocalAccount[]): void {
-  const names = new Set<string>();
-  for (const { name } of accounts) {
-    if (!/^[a-z0-9]{3,24}$/.test(name) || names.has(name)) {
-      throw new LocalError("configuration-invalid", `"${name}" is no storage account name, or stands there twice.`, {
-        account: name,
-      });
-    }
-    names.add(name);
-  }
 }

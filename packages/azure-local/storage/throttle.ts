@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingMessage } from "node:http";
 import { invariant } from "../errors.ts";
 import {
   AZURE_PAGE_BLOB_BYTES_PER_SECOND,
@@ -70,21 +70,8 @@ export function isThrottled(request: IncomingMessage, account: string, store: Lo
   return !buckets.take(`${container}/${blob}`, transferredBytes(request, properties.contentLength ?? 0));
 }
 
-/** Azure's answer; Azurite has not seen the request. */
-export function answerBusy(request: IncomingMessage, response: ServerResponse, requestId: string): void {
-  const message = `The server is busy.\nRequestId:${requestId}\nTime:${new Date().toISOString()}`;
-  const body = `<?xml version="1.0" encoding="utf-8"?><Error><Code>ServerBusy</Code><Message>${message}</Message></Error>`;
-  request.resume().once("end", () => {
-    response.writeHead(503, {
-      "x-ms-error-code": "ServerBusy",
-      "x-ms-request-id": requestId,
-      "x-ms-version": String(request.headers["x-ms-version"] ?? ""),
-      "content-type": "application/xml",
-      "content-length": Buffer.byteLength(body),
-    });
-    response.end(request.method === "HEAD" ? undefined : body);
-  });
-}
+/** Azure's answer beyond the limits. */
+export const BUSY = { status: 503, code: "ServerBusy", message: "The server is busy." } as const;
 
 /** The body of a write; what a read asks for. */
 function transferredBytes(request: IncomingMessage, blobBytes: number): number {

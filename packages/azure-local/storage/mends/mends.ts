@@ -1,5 +1,6 @@
 import { LocalError } from "../../errors.ts";
 import type { Azurite } from "../azurite-modules.ts";
+import { mendBearer } from "./bearer.ts";
 import { mendChecksums } from "./checksums.ts";
 import { mendCopies } from "./copies.ts";
 import { mendLimits } from "./limits.ts";
@@ -11,7 +12,7 @@ import { mendSnapshotIds } from "./snapshot-ids.ts";
  * The mends to Azurite 3.37.0's code; each file describes its fault. Durability is added around the servers:
  * storage/redo.
  */
-export type MendName = "copies" | "page-ranges-diff" | "checksums" | "snapshot-ids" | "limits";
+export type MendName = "copies" | "page-ranges-diff" | "checksums" | "snapshot-ids" | "limits" | "bearer";
 
 const MENDS: readonly { readonly name: MendName; readonly mend: (azurite: Azurite) => Undo }[] = [
   { name: "copies", mend: mendCopies },
@@ -19,6 +20,7 @@ const MENDS: readonly { readonly name: MendName; readonly mend: (azurite: Azurit
   { name: "checksums", mend: mendChecksums },
   { name: "snapshot-ids", mend: mendSnapshotIds },
   { name: "limits", mend: mendLimits },
+  { name: "bearer", mend: mendBearer },
 ];
 
 /**

@@ -1,10 +1,12 @@
 import { createHash } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
+import { BlobServiceClient } from "@azure/storage-blob";
+import { QueueServiceClient } from "@azure/storage-queue";
 import { fc, it } from "@fast-check/vitest";
 import { afterEach, describe, expect, vi } from "vitest";
 import type { ByteRange, PageRange } from "../../../storage/azurite-modules.ts";
 import { diffPageRanges } from "../../../storage/mends/page-ranges-diff.ts";
-import { makeWorld, pages, statusOf } from "./world.ts";
+import { bearerPipelines, makeWorld, pages, statusOf } from "./world.ts";
 
 // Each mend is shown twice: what Azure does, with the mend, and Azurite's fault without it. The second half is what
 // makes the first one worth something.
@@ -42,6 +44,17 @@ describe("copies of page blobs", () => {
     await (await copy.beginCopyFromURL(disk.url)).pollUntilDone();
     await disk.uploadPages(pages(2), 0, 512);
     expect((await copy.downloadToBuffer()).equals(Buffer.concat([pages(1), pages(0)]))).toBe(mended);
+  });
+});
+
+describe("bearer tokens", () => {
+  it.each(both)("are taken over http: $words", async ({ mended }) => {
+    await using world = await makeWorld(mended ? [] : ["bearer"]);
+    const { blobUrl, queueUrl } = world.storage.account("cachewe");
+    const { blob, queue } = bearerPipelines(world.storage.bearer());
+    const expected = mended ? 0 : 403;
+    expect(await statusOf(new BlobServiceClient(blobUrl, blob).getProperties())).toBe(expected);
+    expect(await statusOf(new QueueServiceClient(queueUrl, queue).getProperties())).toBe(expected);
   });
 });
 

@@ -2,8 +2,12 @@ import { createHash } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { BlobServiceClient, type ContainerClient } from "@azure/storage-blob";
-import { QueueServiceClient } from "@azure/storage-queue";
+import { AnonymousCredential, BlobServiceClient, type ContainerClient, newPipeline } from "@azure/storage-blob";
+import {
+  AnonymousCredential as AnonymousQueueCredential,
+  newPipeline as newQueuePipeline,
+  QueueServiceClient,
+} from "@azure/storage-queue";
 import type { MendName } from "../../../storage/mends/mends.ts";
 import { startStorage, type LocalStorage } from "../../../storage/storage.ts";
 
@@ -48,6 +52,32 @@ export function blobService(storage: LocalStorage, account: string): BlobService
 
 export function queueService(storage: LocalStorage, account: string): QueueServiceClient {
   return QueueServiceClient.fromConnectionString(storage.account(account).connectionString, ONCE);
+}
+
+/**
+ * Pipelines that send a bearer token over http, which Azure's own credentials refuse: the header is set for each
+ * request (docs/accounts.md).
+ */
+export function bearerPipelines(bearer: string) {
+  const blob = newPipeline(new AnonymousCredential(), ONCE);
+  blob.factories.push({
+    create: (next) => ({
+      sendRequest: (request) => {
+        request.headers.set("authorization", `Bearer ${bearer}`);
+        return next.sendRequest(request);
+      },
+    }),
+  });
+  const queue = newQueuePipeline(new AnonymousQueueCredential(), ONCE);
+  queue.factories.push({
+    create: (next) => ({
+      sendRequest: (request) => {
+        request.headers.set("authorization", `Bearer ${bearer}`);
+        return next.sendRequest(request);
+      },
+    }),
+  });
+  return { blob, queue };
 }
 
 /** `pages` pages of 512 bytes, all of one value. */

@@ -1,9 +1,9 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import type { Reachability } from "../reachability.ts";
 import { OPEN_ACCESS, type AccountAccess, type RoleCheck } from "./admission.ts";
 import type { Azurite, StorageService } from "./azurite-modules.ts";
 import type { StorageOperation } from "./operation.ts";
-import type { Reachability } from "../reachability.ts";
 import { startServer, type AccountState, type RunningServer } from "./server.ts";
 import type { PageBlobThrottle } from "./throttle.ts";
 

@@ -11,8 +11,8 @@ import { answerDelegationKey } from "./delegation-key.ts";
 import { placeGate, type Gate, type GateListeners } from "./gate.ts";
 import { markAdmitted } from "./mends/bearer.ts";
 import { describeOperation, type StorageOperation } from "./operation.ts";
-import { keepRedoLog, type RedoLog } from "./redo/redo-log.ts";
 import { portTaken } from "./ports.ts";
+import { keepRedoLog, type RedoLog } from "./redo/redo-log.ts";
 import { refuse } from "./refusal.ts";
 import { BUSY, createBuckets, isThrottled, type Buckets, type PageBlobThrottle } from "./throttle.ts";
 
